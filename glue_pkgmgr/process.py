@@ -1,0 +1,110 @@
+"""The one way to start a process: bounded in time, ended with its whole tree, its output redacted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from glue_pkgmgr.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What a process left behind: exit status and its two outputs as text, secrets replaced."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the process ended with status 0."""
+        return self.returncode == 0
+
+
+class ProcessTimeout(SettingsError):
+    """A process was ended because it did not finish in the time it was given."""
+
+
+def run(
+    args: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float,
+    input: bytes | None = None,  # noqa: A002 - the word of `subprocess`
+    secrets: Sequence[str] = (),
+) -> Finished:
+    """Run `args` to its end in a session of its own and return what it printed.
+
+    `timeout` is in seconds. Every text of `secrets` is replaced by `****` in the captured output; a
+    secret itself belongs in `env` or `input`, never in `args`, which other users can read.
+
+    Raises: SettingsError when the program cannot be started; ProcessTimeout after `timeout`, with the
+    whole process tree ended. An interrupt ends the tree too before it travels on.
+    """
+    name = Path(args[0]).name
+    try:
+        child = subprocess.Popen(
+            [os.fspath(a) for a in args],
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as e:
+        raise SettingsError(f"cannot start {name!r}: {e.strerror or e}") from e
+    try:
+        out, err = child.communicate(input, timeout)
+    except subprocess.TimeoutExpired as e:
+        raise ProcessTimeout(f"{name!r} did not finish within {timeout:g} s and was ended") from e
+    finally:
+        if child.returncode is None:
+            end_tree(child.pid)
+            child.communicate()
+    return Finished(returncode=child.returncode, stdout=_text(out, secrets), stderr=_text(err, secrets))
+
+
+def end_tree(pid: int, grace: float = 5.0) -> None:
+    """End process `pid` and all its descendants: SIGTERM, then after `grace` seconds SIGKILL.
+
+    A process that is already gone is no error. Descendants that left the session are found too.
+    """
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        tree = [*parent.children(recursive=True), parent]
+        _signal_all(tree, signal.SIGTERM)
+        _, alive = psutil.wait_procs(tree, timeout=grace)
+        # Children born while we waited belong to the tree as well.
+        young = [child for p in alive for child in _children(p)]
+        _signal_all([*alive, *young], signal.SIGKILL)
+        psutil.wait_procs([*alive, *young], timeout=grace)
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _signal_all(processes: Sequence[psutil.Process], number: int) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _text(raw: bytes, secrets: Sequence[str]) -> str:
+    text = raw.decode("utf-8", "replace")
+    for secret in secrets:
+        text = text.replace(secret, "****")
+    return text
