@@ -1,0 +1,62 @@
+"""A wheel or sdist, as its file name tells."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from packaging.tags import Tag
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from glue_pkgmgr.core.names import ProjectName
+from glue_pkgmgr.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """One distribution file of a release. `tags` is empty for an sdist."""
+
+    filename: str
+    project: ProjectName
+    version: Version
+    tags: frozenset[Tag] = frozenset()
+
+    @property
+    def is_wheel(self) -> bool:
+        """Whether the file is a wheel; otherwise it is an sdist."""
+        return bool(self.tags)
+
+
+class InvalidFilename(SettingsError):
+    """A file name is neither that of a wheel nor that of an sdist."""
+
+
+def parse_filename(filename: str) -> Distribution:
+    """Return what `filename` says: project, version and, for a wheel, its tags.
+
+    Raises: InvalidFilename.
+    Source: PEP 427 (wheels), PEP 625 (sdists).
+    """
+    try:
+        if filename.endswith(".whl"):
+            name, version, _, tags = parse_wheel_filename(filename)
+            return Distribution(filename=filename, project=ProjectName(name), version=version, tags=tags)
+        name, version = parse_sdist_filename(filename)
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion) as e:
+        raise InvalidFilename(f"{filename!r} is not the file name of a wheel or an sdist: {e}") from e
+    return Distribution(filename=filename, project=ProjectName(name), version=version)
+
+
+def sha256_hex(chunks: Iterable[bytes]) -> str:
+    """Return the SHA-256 of all `chunks` in order, as 64 lower-case hexadecimal digits."""
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,90 @@
+"""The authorization token and the index URL made of it: lifetime rules, secrets kept out of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NoReturn
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from glue_pkgmgr.errors import SettingsError
+
+USER = "aws"
+"""The user name CodeArtifact expects beside a token (CodeArtifact User Guide, "Configure pip")."""
+
+SHORTEST = timedelta(seconds=900)
+LONGEST = timedelta(seconds=43_200)
+MASK = "****"
+
+
+def token_lifetime(seconds: int) -> timedelta:
+    """Return `seconds` as a lifetime that CodeArtifact grants.
+
+    Raises: SettingsError unless it is 0 (the rest of the role's session) or 900 to 43200.
+    Source: CodeArtifact API, GetAuthorizationToken, `durationSeconds`.
+    """
+    lifetime = timedelta(seconds=seconds)
+    if seconds and not SHORTEST <= lifetime <= LONGEST:
+        raise SettingsError(
+            f"a token cannot live {seconds} s: CodeArtifact grants 900 to 43200 s, "
+            "or 0 for the rest of the role's session"
+        )
+    return lifetime
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationToken:
+    """A CodeArtifact token that prints harmlessly; `expires_at` is aware UTC."""
+
+    _value: str = field(repr=False)
+    expires_at: datetime
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an authorization token is not to be stored")
+
+    def reveal(self) -> str:
+        """Return the secret itself. Whoever calls this answers for where it goes."""
+        return self._value
+
+    def expired(self, now: datetime) -> bool:
+        """Whether the token is no longer accepted at `now` (aware UTC)."""
+        return now >= self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class IndexUrl:
+    """The URL of a repository's simple index, credentials inside; printed without them.
+
+    `endpoint` is what GetRepositoryEndpoint answers for format `pypi`.
+    """
+
+    endpoint: str
+    token: AuthorizationToken
+
+    @property
+    def plain(self) -> str:
+        """The index URL without credentials. It ends with a slash: uv resolves links wrongly otherwise."""
+        return f"{self.endpoint.rstrip('/')}/simple/"
+
+    def __str__(self) -> str:
+        return self._with(MASK)
+
+    def reveal(self) -> str:
+        """Return the URL with the token in it, as pip and uv read it."""
+        return self._with(quote(self.token.reveal(), safe=""))
+
+    def _with(self, password: str) -> str:
+        parts = urlsplit(self.plain)
+        return urlunsplit(parts._replace(netloc=f"{USER}:{password}@{parts.netloc}"))
+
+
+def redact(text: str, tokens: Iterable[AuthorizationToken]) -> str:
+    """Return `text` with every one of `tokens`, plain or percent-encoded, replaced by `****`."""
+    for token in tokens:
+        secret = token.reveal()
+        text = text.replace(secret, MASK).replace(quote(secret, safe=""), MASK)
+    return text

@@ -1,0 +1,275 @@
+"""The page of one project in a package index, parsed and rendered: JSON and HTML alike.
+
+Source: PEP 503 (HTML), PEP 592 (yanked), PEP 691 (JSON), PEP 700 (size, upload-time, versions).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from html import escape
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+from glue_pkgmgr.core.distribution import InvalidFilename, parse_filename
+from glue_pkgmgr.core.names import ProjectName, project_name
+from glue_pkgmgr.errors import IndexAccessError
+
+JSON_TYPE = "application/vnd.pypi.simple.v1+json"
+HTML_TYPE = "application/vnd.pypi.simple.v1+html"
+ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.01"
+"""What we send as `Accept`: JSON is preferred, being the only form with sizes."""
+
+API_VERSION = "1.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexFile:
+    """One distribution file as a page lists it.
+
+    `url` is absolute after parsing. `hashes` maps lower-case algorithm names to hexadecimal digests. `size`
+    is in bytes, `upload_time` aware UTC; both are None where the index does not tell. `yanked` is the reason,
+    `""` when none was given, None when the file is not yanked.
+    """
+
+    filename: str
+    url: str
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    requires_python: str | None = None
+    size: int | None = None
+    upload_time: datetime | None = None
+    yanked: str | None = None
+
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 the index vouches for, if it does."""
+        return self.hashes.get("sha256")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexPage:
+    """The page of `project`: its files in the order of the index."""
+
+    project: ProjectName
+    files: tuple[IndexFile, ...]
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """Every version that has a file, oldest first; files whose names cannot be read count for none."""
+        found = set()
+        for file in self.files:
+            try:
+                found.add(parse_filename(file.filename).version)
+            except InvalidFilename:
+                continue
+        return tuple(str(version) for version in sorted(found))
+
+
+def negotiate(accept: str | None) -> str | None:
+    """Return the content type to answer an `Accept` header with, None when nothing suits (406).
+
+    Without a header, and for wildcards, the answer is HTML.
+    Source: PEP 691, "Version + format selection"; CodeArtifact User Guide, "Python compatibility".
+    """
+    served = {
+        JSON_TYPE: JSON_TYPE,
+        "application/vnd.pypi.simple.latest+json": JSON_TYPE,
+        HTML_TYPE: HTML_TYPE,
+        "application/vnd.pypi.simple.latest+html": HTML_TYPE,
+        "text/html": "text/html",
+        "text/*": "text/html",
+        "*/*": "text/html",
+    }
+    wanted = [_media_range(part) for part in (accept or "*/*").split(",")]
+    acceptable = [(quality, served[media]) for media, quality in wanted if quality > 0 and media in served]
+    # The first of the best: `max` keeps the client's order among equals.
+    return max(acceptable, key=lambda pair: pair[0])[1] if acceptable else None
+
+
+def _media_range(part: str) -> tuple[str, float]:
+    media, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name == "q":
+            try:
+                return media, float(value)
+            except ValueError:
+                return media, 0.0
+    return media, 1.0
+
+
+def parse_page(body: bytes, content_type: str, base_url: str) -> IndexPage:
+    """Return the page in `body`. `base_url` is the URL that was answered: relative links start there.
+
+    Raises: IndexAccessError that says where the page is not as the PEPs demand.
+    """
+    media = content_type.partition(";")[0].strip().lower()
+    if media == JSON_TYPE:
+        return _parse_json(body, base_url)
+    if media in (HTML_TYPE, "text/html"):
+        return _parse_html(body, base_url)
+    raise IndexAccessError(
+        f"{_shown(base_url)} answered with {media or 'no content type'}, not a package index page"
+    )
+
+
+def _parse_json(body: bytes, base_url: str) -> IndexPage:
+    where = _shown(base_url)
+    try:
+        page = json.loads(body)
+        files = page["files"]
+        version = str(page["meta"]["api-version"])
+        project = project_name(page["name"])
+    except (ValueError, KeyError, TypeError) as e:
+        raise IndexAccessError(f"{where}: not a page of PEP 691: {type(e).__name__} {e}") from e
+    if version.partition(".")[0] != "1":
+        raise IndexAccessError(f"{where}: api-version {version} is not 1.x")
+    return IndexPage(
+        project=project,
+        files=tuple(_json_file(file, base_url, f"{where}: files[{n}]") for n, file in enumerate(files)),
+    )
+
+
+def _json_file(file: Any, base_url: str, where: str) -> IndexFile:
+    try:
+        yanked = file.get("yanked", False)
+        size = file.get("size")
+        return IndexFile(
+            filename=_plain_filename(file["filename"], where),
+            url=urljoin(base_url, file["url"]),
+            hashes={str(name).lower(): str(digest).lower() for name, digest in file["hashes"].items()},
+            requires_python=file.get("requires-python"),
+            size=None if size is None else int(size),
+            upload_time=_time(file.get("upload-time"), where),
+            yanked=("" if yanked is True else str(yanked)) if yanked else None,
+        )
+    except (KeyError, AttributeError, TypeError, ValueError) as e:
+        raise IndexAccessError(f"{where}: {type(e).__name__} {e}") from e
+
+
+class _Anchors(HTMLParser):
+    """Collects the anchors of a page, their text and the `base` element."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base: str | None = None
+        self.anchors: list[tuple[dict[str, str | None], str]] = []
+        self._open: dict[str, str | None] | None = None
+        self._text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "base":
+            self.base = self.base or dict(attrs).get("href")
+        elif tag == "a":
+            self._open, self._text = dict(attrs), []
+
+    def handle_data(self, data: str) -> None:
+        if self._open is not None:
+            self._text.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "a" and self._open is not None:
+            self.anchors.append((self._open, "".join(self._text).strip()))
+            self._open = None
+
+
+def _parse_html(body: bytes, base_url: str) -> IndexPage:
+    parser = _Anchors()
+    parser.feed(body.decode("utf-8", "replace"))
+    base = urljoin(base_url, parser.base) if parser.base else base_url
+    where = _shown(base_url)
+    files = tuple(_html_file(attrs, base, where) for attrs, _ in parser.anchors if attrs.get("href"))
+    project = unquote(urlsplit(base_url).path.rstrip("/").rpartition("/")[2])
+    return IndexPage(project=project_name(project), files=files)
+
+
+def _html_file(attrs: Mapping[str, str | None], base: str, where: str) -> IndexFile:
+    url, fragment = urldefrag(urljoin(base, attrs["href"] or ""))
+    algorithm, _, digest = fragment.partition("=")
+    yanked = attrs.get("data-yanked", "") or "" if "data-yanked" in attrs else None
+    filename = unquote(urlsplit(url).path.rpartition("/")[2])
+    return IndexFile(
+        filename=_plain_filename(filename, where),
+        url=url,
+        hashes={algorithm.lower(): digest.lower()} if digest else {},
+        requires_python=attrs.get("data-requires-python"),
+        upload_time=_time(attrs.get("data-upload-time"), where),
+        yanked=yanked,
+    )
+
+
+def _plain_filename(filename: object, where: str) -> str:
+    text = str(filename)
+    if not text or "/" in text or "\\" in text or "\0" in text or text.startswith("."):
+        raise IndexAccessError(f"{where}: {text!r} is not a file name")
+    return text
+
+
+def _time(text: str | None, where: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as e:
+        raise IndexAccessError(f"{where}: upload-time {text!r} is not ISO 8601") from e
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _shown(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def format_time(time: datetime) -> str:
+    """Return an aware `time` as PEP 700 writes it: UTC, microseconds, `Z`."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def render_json(page: IndexPage) -> bytes:
+    """Return `page` as JSON of API version 1.1. A file's `url` is rendered as it is, relative or not."""
+    content = {
+        "meta": {"api-version": API_VERSION},
+        "name": page.project,
+        "versions": list(page.versions),
+        "files": [_file_as_json(file) for file in page.files],
+    }
+    return json.dumps(content, ensure_ascii=False).encode()
+
+
+def _file_as_json(file: IndexFile) -> dict[str, object]:
+    optional = {
+        "requires-python": file.requires_python,
+        "size": file.size,
+        "upload-time": format_time(file.upload_time) if file.upload_time else None,
+    }
+    return {
+        "filename": file.filename,
+        "url": file.url,
+        "hashes": dict(file.hashes),
+        "yanked": False if file.yanked is None else file.yanked or True,
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+def render_html(page: IndexPage) -> bytes:
+    """Return `page` as HTML of PEP 503, with the attributes of PEP 592 and `data-upload-time`."""
+    anchors = "\n".join(_anchor(file) for file in page.files)
+    return (
+        f'<!DOCTYPE html>\n<html>\n<head><meta name="pypi:repository-version" content="{API_VERSION}">'
+        f"<title>Links for {escape(page.project)}</title></head>\n<body>\n{anchors}\n</body>\n</html>\n"
+    ).encode()
+
+
+def _anchor(file: IndexFile) -> str:
+    href = f"{file.url}#sha256={file.sha256}" if file.sha256 else file.url
+    attributes: Iterable[tuple[str, str | None]] = (
+        ("href", href),
+        ("data-requires-python", file.requires_python),
+        ("data-upload-time", format_time(file.upload_time) if file.upload_time else None),
+        ("data-yanked", file.yanked),
+    )
+    written = " ".join(f'{name}="{escape(value)}"' for name, value in attributes if value is not None)
+    return f"<a {written}>{escape(file.filename)}</a><br>"
