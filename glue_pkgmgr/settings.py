@@ -1,0 +1,274 @@
+"""The settings file `glue-pkgmgr.toml`, read once into values; an unknown key is an error."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from glue_pkgmgr.core.names import ProjectName, project_name
+from glue_pkgmgr.core.repository import RepositoryAddress
+from glue_pkgmgr.core.request import Request, parse_items
+from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
+from glue_pkgmgr.errors import SettingsError
+
+T = TypeVar("T")
+
+FILENAME = "glue-pkgmgr.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeArtifactSettings:
+    """Where packages live: one domain, the store and the approved repository."""
+
+    domain: str
+    owner: str
+    region: str
+    store: str
+    repository: str
+
+    @property
+    def approved_repository(self) -> RepositoryAddress:
+        """The repository that jobs install from."""
+        return self._address(self.repository)
+
+    @property
+    def store_repository(self) -> RepositoryAddress:
+        """The repository with the external connection to the public index."""
+        return self._address(self.store)
+
+    def _address(self, repository: str) -> RepositoryAddress:
+        return RepositoryAddress(domain=self.domain, owner=self.owner, region=self.region, repository=repository)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySettings:
+    """What is allowed, and where it is written down. Paths are absolute."""
+
+    allowlist: Path
+    locks: Path
+    minimum_age: timedelta
+    internal: frozenset[ProjectName]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A named request for one Glue version; its lock lies in git."""
+
+    name: str
+    modules: Request
+    runtime: GlueRuntime
+
+    @property
+    def lock_filename(self) -> str:
+        """The name of its lock, in the form PEP 751 asks for."""
+        return f"{self.name}.glue-{self.runtime.version}.pylock.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSettings:
+    """A Glue job as the settings describe it. `script` is a local file or an `s3://` URL."""
+
+    key: str
+    name: str
+    script: str
+    bundle: Bundle
+    worker_type: str
+    workers: int
+    arguments: Mapping[str, str]
+    staging: str
+    role: str
+    timeout: timedelta
+    concurrent_runs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the settings file says. `root` is the folder it lies in: relative paths start there."""
+
+    path: Path
+    codeartifact: CodeArtifactSettings
+    policy: PolicySettings
+    bundles: Mapping[str, Bundle]
+    jobs: Mapping[str, JobSettings]
+    projects: tuple[Path, ...]
+
+    @property
+    def root(self) -> Path:
+        """The folder of the settings file."""
+        return self.path.parent
+
+    def bundle(self, name: str) -> Bundle:
+        """Return the bundle called `name`. Raises: SettingsError naming the known ones."""
+        return _lookup(self.bundles, name, "bundle")
+
+    def job(self, name: str) -> JobSettings:
+        """Return the job by its key in the settings or its Glue name. Raises: SettingsError."""
+        by_glue_name = {job.name: job for job in self.jobs.values()}
+        return _lookup({**by_glue_name, **self.jobs}, name, "job")
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the settings file at `path`.
+
+    Raises: SettingsError with the place and the rule: unreadable file, TOML error, unknown or missing key,
+    wrong type or value.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as e:
+        raise SettingsError(f"no settings file {path.name} in {path.parent}; `glue-pkgmgr init` writes one") from e
+    except OSError as e:
+        raise SettingsError(f"cannot read {path}: {e.strerror}; check the file and its permissions") from e
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise SettingsError(f"{path} is not TOML: {e}") from e
+    return parse_settings(content, path.absolute())
+
+
+def parse_settings(content: Mapping[str, Any], path: Path) -> Settings:
+    """Return `content`, parsed TOML, as settings. `path` is where it was read from (absolute).
+
+    Raises: SettingsError as `load_settings` does.
+    """
+    top = _Table(content, path.name)
+    codeartifact = _codeartifact(top.table("codeartifact"))
+    policy = _policy(top.table("policy", optional=True), path.parent)
+    bundles = {name: _bundle(name, table) for name, table in top.tables("bundles")}
+    jobs = {key: _job(key, table, bundles) for key, table in top.tables("jobs")}
+    publish = top.table("publish", optional=True)
+    projects = tuple(path.parent / project for project in publish.strings("projects", default=()))
+    publish.done()
+    top.done()
+    return Settings(
+        path=path, codeartifact=codeartifact, policy=policy, bundles=bundles, jobs=jobs, projects=projects
+    )
+
+
+def _codeartifact(table: _Table) -> CodeArtifactSettings:
+    names = ("domain", "owner", "region", "store", "repository")
+    settings = CodeArtifactSettings(**{name: table.string(name) for name in names})
+    table.done()
+    if settings.store == settings.repository:
+        raise SettingsError(f"{table.where}: store and repository are both {settings.store!r}; they must differ")
+    # Made here so that a bad name is refused when the settings are read, not at the first call.
+    _ = settings.approved_repository, settings.store_repository
+    return settings
+
+
+def _policy(table: _Table, root: Path) -> PolicySettings:
+    policy = PolicySettings(
+        allowlist=root / table.string("allowlist", default="allowlist.toml"),
+        locks=root / table.string("locks", default="locks"),
+        minimum_age=timedelta(days=table.integer("minimum-age-days", default=7, least=0)),
+        internal=frozenset(project_name(name) for name in table.strings("internal", default=())),
+    )
+    table.done()
+    return policy
+
+
+def _bundle(name: str, table: _Table) -> Bundle:
+    if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+        raise SettingsError(f"{table.where}: a bundle is named with ASCII letters, digits, '-' and '_'")
+    bundle = Bundle(
+        name=name,
+        modules=parse_items(table.strings("modules")),
+        runtime=glue_runtime(table.string("glue-version")),
+    )
+    table.done()
+    return bundle
+
+
+def _job(key: str, table: _Table, bundles: Mapping[str, Bundle]) -> JobSettings:
+    staging = table.string("staging")
+    if not staging.startswith("s3://"):
+        raise SettingsError(f"{table.where}.staging: {staging!r} is not an s3:// URL")
+    job = JobSettings(
+        key=key,
+        name=table.string("name"),
+        script=table.string("script"),
+        bundle=_lookup(bundles, table.string("bundle"), f"bundle ({table.where}.bundle)"),
+        worker_type=table.string("worker-type", default="G.1X"),
+        workers=table.integer("workers", default=2, least=2),
+        arguments=table.string_table("arguments"),
+        staging=staging.rstrip("/") + "/",
+        role=table.string("role", default=f"{key}-job"),
+        timeout=timedelta(minutes=table.integer("timeout-minutes", default=60, least=1)),
+        concurrent_runs=table.integer("concurrent-runs", default=1, least=1),
+    )
+    table.done()
+    return job
+
+
+def _lookup(values: Mapping[str, T], name: str, what: str) -> T:
+    if name in values:
+        return values[name]
+    known = ", ".join(sorted(values)) or "none"
+    raise SettingsError(f"no {what} {name!r} in the settings; known: {known}{_nearest(name, values)}")
+
+
+def _nearest(name: str, known: Mapping[str, Any] | set[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class _Table:
+    """A TOML table being read: what was taken is known, so `done` can name what nobody asked for."""
+
+    def __init__(self, content: Mapping[str, Any], where: str) -> None:
+        self.where = where
+        self._content = content
+        self._taken: set[str] = set()
+
+    def _take(self, key: str, kind: type, default: Any = None) -> Any:
+        self._taken.add(key)
+        value = self._content.get(key, default)
+        if value is None:
+            raise SettingsError(f"{self.where}: {key!r} is missing")
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise SettingsError(f"{self.where}.{key}: {value!r} is not {_KINDS[kind]}")
+        return value
+
+    def string(self, key: str, default: str | None = None) -> str:
+        value: str = self._take(key, str, default)
+        if not value.strip():
+            raise SettingsError(f"{self.where}.{key} is empty")
+        return value
+
+    def integer(self, key: str, default: int | None = None, least: int = 0) -> int:
+        value: int = self._take(key, int, default)
+        if value < least:
+            raise SettingsError(f"{self.where}.{key}: {value} is below {least}")
+        return value
+
+    def strings(self, key: str, default: tuple[str, ...] | None = None) -> list[str]:
+        value = self._take(key, list, None if default is None else list(default))
+        for number, item in enumerate(value):
+            if not isinstance(item, str):
+                raise SettingsError(f"{self.where}.{key}[{number}]: {item!r} is not a text")
+        return list(value)
+
+    def string_table(self, key: str) -> Mapping[str, str]:
+        value = self._take(key, dict, {})
+        for name, item in value.items():
+            if not isinstance(item, str):
+                raise SettingsError(f"{self.where}.{key}.{name}: {item!r} is not a text; Glue arguments are texts")
+        return dict(value)
+
+    def table(self, key: str, optional: bool = False) -> _Table:
+        return _Table(self._take(key, dict, {} if optional else None), f"{self.where}: {key}")
+
+    def tables(self, key: str) -> list[tuple[str, _Table]]:
+        parent = self.table(key, optional=True)
+        return [(name, parent.table(name)) for name in parent._content]
+
+    def done(self) -> None:
+        for key in self._content:
+            if key not in self._taken:
+                raise SettingsError(f"{self.where}: unknown key {key!r}{_nearest(key, self._taken)}")
+
+
+_KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}
