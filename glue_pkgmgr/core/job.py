@@ -1,0 +1,175 @@
+"""Glue job runs: their states, and the arguments that make a run install exactly a lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import NewType, assert_never
+
+from glue_pkgmgr.core.runtime import GlueRuntime
+from glue_pkgmgr.errors import SettingsError
+
+JobRunId = NewType("JobRunId", str)
+
+MODULES = "--additional-python-modules"
+INSTALLER_OPTION = "--python-modules-installer-option"
+
+_MOST_ARGUMENT_BYTES = 260 * 1024
+_OURS = frozenset({MODULES, INSTALLER_OPTION})
+# Glue sets these itself, or reserves them (Developer Guide, "Job parameters").
+_RESERVED = frozenset({"--JOB_NAME", "--JOB_ID", "--JOB_RUN_ID", "--SECURITY_CONFIGURATION"}) | frozenset(
+    {"--debug", "--mode", "--endpoint"}
+)
+
+
+class JobRunState(StrEnum):
+    """The states of a job run. Source: AWS Glue API, JobRun, `JobRunState`."""
+
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    TIMEOUT = "TIMEOUT"
+    ERROR = "ERROR"
+    WAITING = "WAITING"
+    EXPIRED = "EXPIRED"
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How a run in this state ended; None while it goes on."""
+        match self:
+            case JobRunState.STARTING | JobRunState.RUNNING | JobRunState.STOPPING | JobRunState.WAITING:
+                return None
+            case JobRunState.SUCCEEDED:
+                return Outcome.SUCCEEDED
+            case JobRunState.FAILED | JobRunState.ERROR:
+                return Outcome.FAILED
+            case JobRunState.STOPPED | JobRunState.TIMEOUT | JobRunState.EXPIRED:
+                return Outcome.STOPPED
+            case _:
+                assert_never(self)
+
+
+class Outcome(Enum):
+    """How a run ended, in the three ways that callers tell apart."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRun:
+    """A job run as GetJobRun tells. Times are aware UTC, `execution_seconds` what Glue bills."""
+
+    job: str
+    id: JobRunId
+    state: JobRunState
+    started: datetime | None = None
+    completed: datetime | None = None
+    execution_seconds: int = 0
+    glue_version: str | None = None
+    error_message: str | None = None
+    state_detail: str | None = None
+    log_group: str = "/aws-glue/jobs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line of a run's log. `stream` is `output` (the script's) or `error` (Glue's, the installer's)."""
+
+    time: datetime
+    stream: str
+    text: str
+
+
+class Delivery(StrEnum):
+    """How a lock reaches a job, most private first."""
+
+    REQUIREMENTS = "requirements"
+    WHEELS = "wheels"
+    INDEX = "index"
+
+    @staticmethod
+    def default(runtime: GlueRuntime, *, followed: bool) -> Delivery:
+        """Return the most private delivery for `runtime`.
+
+        `requirements` needs somebody who follows the run and deletes its file; a run nobody follows, and a
+        Glue version that reads no requirements file, gets its wheels from S3 instead: no token anywhere.
+        """
+        if runtime.reads_requirements_files and followed:
+            return Delivery.REQUIREMENTS
+        return Delivery.WHEELS
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleArguments:
+    """The two arguments of a run that decide what is installed. The option may hold a token: no repr."""
+
+    modules: str
+    option: str = field(default="", repr=False)
+
+    def as_arguments(self) -> dict[str, str]:
+        """Return the job arguments; a value Glue would misread as absent is left out."""
+        arguments = {MODULES: self.modules, INSTALLER_OPTION: self.option}
+        return {name: value for name, value in arguments.items() if value}
+
+
+def run_arguments(given: Mapping[str, str], modules: ModuleArguments) -> dict[str, str]:
+    """Return the arguments of a job run: `given` by the caller (names without `--`), and the modules.
+
+    Raises: SettingsError for a reserved name, for values Glue's parser would misread, and above 260 kB.
+    Source: AWS Glue Developer Guide, "Job parameters"; its `getResolvedOptions` reads a value that starts
+    with `-` as an option.
+    """
+    arguments: dict[str, str] = {}
+    for name, value in given.items():
+        key = f"--{name.removeprefix('--')}"
+        if key in _OURS:
+            raise SettingsError(f"argument {key} is decided by the lock; change the bundle or use --modules")
+        if key in _RESERVED or not name.removeprefix("--"):
+            raise SettingsError(f"argument {key} is reserved by Glue and cannot be set")
+        if value.startswith("-") and not _is_number(value):
+            raise SettingsError(
+                f"argument {key}: Glue's parser takes a value that starts with '-' for an option; "
+                "put something before the dash and strip it in the job"
+            )
+        if key in arguments:
+            raise SettingsError(f"argument {key} is given twice")
+        arguments[key] = value
+    arguments.update(modules.as_arguments())
+    size = sum(len(f"{key}{value}".encode()) for key, value in arguments.items())
+    if size > _MOST_ARGUMENT_BYTES:
+        raise SettingsError(f"the job arguments are {size} bytes long; Glue accepts {_MOST_ARGUMENT_BYTES}")
+    return arguments
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
+def index_arguments(pins: Sequence[str], index_url: str) -> ModuleArguments:
+    """Return the `index` delivery: exact pins, and a private index URL among the arguments of the run.
+
+    `pins` are `name==version`; `index_url` holds the token, which whoever may call GetJobRun can read.
+    """
+    # --no-deps: the pins are the whole closure, so nothing may be added to it.
+    return ModuleArguments(",".join(pins), f"--no-deps --index-url={index_url}" if pins else "")
+
+
+def requirements_arguments(url: str) -> ModuleArguments:
+    """Return the `requirements` delivery: `url` is the S3 location of the requirements file (Glue ≥ 5.0)."""
+    return ModuleArguments(url, "-r")
+
+
+def wheels_arguments(urls: Sequence[str]) -> ModuleArguments:
+    """Return the `wheels` delivery: S3 locations of wheels, installed without asking any index."""
+    return ModuleArguments(",".join(urls), "--no-deps --no-index" if urls else "")

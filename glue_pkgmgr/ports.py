@@ -1,0 +1,144 @@
+"""What we ask of the outside world, as Protocols. Adapters satisfy them without importing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from packaging.version import Version
+
+from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl
+from glue_pkgmgr.core.job import JobRun, JobRunId, LogLine
+from glue_pkgmgr.core.names import ProjectName
+from glue_pkgmgr.core.repository import RepositoryAddress
+from glue_pkgmgr.core.simple_api import IndexPage
+
+Clock = Callable[[], datetime]
+"""The time now, aware UTC."""
+
+Progress = Callable[[str], None]
+"""Called with one short sentence when something worth showing has happened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """A file of a release in a repository: SHA-256 as 64 hexadecimal digits, size in bytes."""
+
+    filename: str
+    sha256: str
+    size: int
+
+
+class TokenIssuer(Protocol):
+    """Issues authorization tokens for a CodeArtifact domain."""
+
+    def issue(self, domain: str, owner: str, lifetime: timedelta) -> AuthorizationToken:
+        """Mint a token valid for `lifetime`. Raises: RemoteError."""
+        ...
+
+
+class Repositories(Protocol):
+    """The repositories of CodeArtifact and the releases in them."""
+
+    def endpoint(self, address: RepositoryAddress) -> str:
+        """Return the PyPI endpoint of a repository, ending in `/`. Raises: RemoteError."""
+        ...
+
+    def assets(self, address: RepositoryAddress, project: ProjectName, version: Version) -> Sequence[Asset]:
+        """Return the files of a release in this very repository, upstreams left aside; empty if absent.
+
+        Raises: RemoteError.
+        """
+        ...
+
+    def copy(
+        self, source: RepositoryAddress, target: RepositoryAddress, project: ProjectName, version: Version
+    ) -> None:
+        """Copy a release, from the source's upstreams too; the same release there already is no error.
+
+        Raises: RemoteError.
+        """
+        ...
+
+    def delete(self, address: RepositoryAddress, project: ProjectName, version: Version) -> None:
+        """Delete a release. Raises: RemoteError."""
+        ...
+
+    def set_origin(
+        self, address: RepositoryAddress, project: ProjectName, *, publish: bool, upstream: bool
+    ) -> None:
+        """Say whether a project may be published to, and taken from upstreams. Raises: RemoteError."""
+        ...
+
+
+class PackageIndex(Protocol):
+    """A package index, read through its simple API."""
+
+    def page(self, project: ProjectName) -> IndexPage | None:
+        """Return the page of a project, None if the index has none. Raises: IndexAccessError."""
+        ...
+
+    def download(self, url: str, target: Path, sha256: str) -> None:
+        """Store the file at `url` as `target`, whole and with that hash or not at all.
+
+        Raises: IndexAccessError; NotInstallable when the bytes differ.
+        """
+        ...
+
+
+OpenIndex = Callable[[IndexUrl], PackageIndex]
+"""Opens the index behind a URL."""
+
+
+class JobService(Protocol):
+    """AWS Glue jobs and their runs."""
+
+    def definition(self, job: str) -> Mapping[str, object] | None:
+        """Return the job definition as GetJob answers, None if there is none. Raises: RemoteError."""
+        ...
+
+    def start(self, job: str, arguments: Mapping[str, str]) -> JobRunId:
+        """Start a run. Raises: NoCapacity at the limit of concurrent runs; RemoteError."""
+        ...
+
+    def run(self, job: str, run: JobRunId) -> JobRun:
+        """Return the run as it is now. Raises: RemoteError."""
+        ...
+
+    def runs(self, job: str, most: int) -> Sequence[JobRun]:
+        """Return up to `most` runs of a job, newest first. Raises: RemoteError."""
+        ...
+
+    def stop(self, job: str, run: JobRunId) -> None:
+        """Ask a run to stop. Raises: RemoteError."""
+        ...
+
+
+class JobLogs(Protocol):
+    """The log lines of job runs."""
+
+    def follow(self, run: JobRun) -> Iterator[list[LogLine]]:
+        """Return an endless iterator: each step gives the lines that came since the last, in order.
+
+        A log group that is not there yet, or may not be read, gives no lines and no error.
+        """
+        ...
+
+
+class Staging(Protocol):
+    """Objects under `s3://` URLs that a job can read."""
+
+    def put(self, url: str, content: bytes) -> None:
+        """Store `content`, encrypted. Raises: RemoteError."""
+        ...
+
+    def put_file(self, url: str, path: Path) -> None:
+        """Store the file at `path` unless an object of that size is there. Raises: RemoteError."""
+        ...
+
+    def delete(self, url: str) -> None:
+        """Delete the object; none there is no error. Raises: RemoteError."""
+        ...
