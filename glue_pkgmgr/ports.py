@@ -10,11 +10,15 @@ from typing import Protocol
 
 from packaging.version import Version
 
+from glue_pkgmgr.core.built_file import BuiltFile
 from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl
 from glue_pkgmgr.core.job import JobRun, JobRunId, LogLine
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.repository import RepositoryAddress
-from glue_pkgmgr.core.simple_api import IndexPage
+from glue_pkgmgr.core.request import Request
+from glue_pkgmgr.core.runtime import GlueRuntime
+from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
+from glue_pkgmgr.errors import NotInstallable
 
 Clock = Callable[[], datetime]
 """The time now, aware UTC."""
@@ -142,3 +146,79 @@ class Staging(Protocol):
     def delete(self, url: str) -> None:
         """Delete the object; none there is no error. Raises: RemoteError."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedRelease:
+    """A release the resolver chose; `wanted_by` are the projects that require it, sorted."""
+
+    project: ProjectName
+    version: Version
+    wanted_by: tuple[ProjectName, ...]
+
+
+class VisibleIndex(Protocol):
+    """The index as the resolver may see it."""
+
+    def page(self, project: ProjectName) -> IndexPage | None:
+        """Return the visible part of a page, None if the index has none. Raises: IndexAccessError."""
+        ...
+
+    def metadata(self, project: ProjectName, filename: str) -> bytes | None:
+        """Return the core metadata of a visible wheel, None if it is not visible. Raises: GluePkgmgrError."""
+        ...
+
+
+class Unresolvable(NotInstallable):
+    """No set of visible releases satisfies the request; the text is the resolver's own explanation."""
+
+
+class Resolver(Protocol):
+    """Resolves a request against a view of an index."""
+
+    def resolve(self, request: Request, runtime: GlueRuntime, index: VisibleIndex) -> Sequence[ResolvedRelease]:
+        """Return the full closure of `request` for `runtime`, sorted by project.
+
+        Releases of the Glue image are preferred where they fit.
+
+        Raises: Unresolvable; IndexAccessError when the index failed meanwhile.
+        """
+        ...
+
+
+class MetadataReader(Protocol):
+    """Reads what a wheel says about itself."""
+
+    def read(self, index: PackageIndex, file: IndexFile) -> bytes:
+        """Return the METADATA of the wheel `file` of `index`, its bytes checked against the page's hash.
+
+        Raises: IndexAccessError; NotInstallable when the bytes differ or hold no metadata.
+        """
+        ...
+
+
+class Builder(Protocol):
+    """Builds the distribution files of a project."""
+
+    def build(self, source: Path, out: Path) -> Sequence[BuiltFile]:
+        """Build the project in folder `source` into folder `out`: its sdist, then the wheel from that sdist.
+
+        Raises: SettingsError when the project cannot be built; IndexAccessError when what the build needs
+        cannot be had.
+        """
+        ...
+
+
+class Uploader(Protocol):
+    """Uploads distribution files to one repository."""
+
+    def upload(self, path: Path) -> None:
+        """Upload a wheel or sdist; the same bytes there already are no error.
+
+        Raises: IndexAccessError; NotInstallable when the repository holds other bytes or blocks the project.
+        """
+        ...
+
+
+OpenUploader = Callable[[IndexUrl], Uploader]
+"""Opens the repository behind an index URL for uploads."""

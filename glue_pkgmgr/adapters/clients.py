@@ -1,0 +1,171 @@
+"""boto3 clients made on demand, and what their exceptions mean for a user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+from glue_pkgmgr.errors import GluePkgmgrError, NoCapacity, RemoteError, SettingsError
+
+_CONNECT_SECONDS = 5
+_READ_SECONDS = 60
+_ATTEMPTS = 4  # the first one and three retries, with botocore's jittered back-off
+
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+_UNKNOWN_CALLER = frozenset(
+    {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId"}
+)
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Forbidden", "403"})
+_ABSENT = frozenset(
+    {"ResourceNotFoundException", "EntityNotFoundException", "NoSuchBucket", "NoSuchKey", "NotFound", "404"}
+)
+_THROTTLED = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown"})
+_NO_CAPACITY = frozenset(
+    {"ConcurrentRunsExceededException", "ResourceNumberLimitExceededException", "ServiceQuotaExceededException"}
+)
+
+
+class RemoteRefusal(RemoteError):
+    """AWS answered with an error. `code` is the service's own, such as `ConflictException`."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def absent(self) -> bool:
+        """Whether what was asked for does not exist."""
+        return self.code in _ABSENT
+
+
+class Clients:
+    """Makes boto3 clients of one region, each once.
+
+    Endpoints and static credentials are read from `environ`, so that a caller may point at a stand-in
+    without touching the process. Where `environ` holds no access key, boto3's own chain applies: profile,
+    single sign-on, container or instance role. Nothing is imported or contacted before the first `client`.
+
+    Source: AWS SDKs and Tools Reference Guide, "Service-specific endpoints" (`AWS_ENDPOINT_URL[_SERVICE]`).
+    """
+
+    def __init__(self, environ: Mapping[str, str], region: str) -> None:
+        self._environ = environ
+        self._region = region
+        self._made: dict[str, Any] = {}
+        # boto3 sessions must not make clients in two threads at once; the clients themselves are thread-safe.
+        self._lock = Lock()
+        self._session: Any = None
+
+    def client(self, service: str) -> Any:
+        """Return the client of `service`, a boto3 service name such as `codeartifact`.
+
+        Raises: SettingsError when the profile named in the environment does not exist.
+        """
+        with self._lock:
+            if service not in self._made:
+                self._made[service] = self._make(service)
+            return self._made[service]
+
+    def endpoint_url(self, service: str) -> str | None:
+        """Return the endpoint that the environment sets for `service`; None leaves it to boto3."""
+        if self._environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+            return None
+        own = f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"
+        return self._environ.get(own) or self._environ.get("AWS_ENDPOINT_URL") or None
+
+    def _make(self, service: str) -> Any:
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        config = Config(
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            max_pool_connections=16,
+        )
+        try:
+            if self._session is None:
+                self._session = self._new_session()
+            return self._session.client(service, endpoint_url=self.endpoint_url(service), config=config)
+        except (BotoCoreError, ValueError) as e:  # ValueError: an endpoint that is no URL
+            raise SettingsError(
+                f"cannot make an AWS client for {service}: {e}; check AWS_* in the environment"
+            ) from e
+
+    def _new_session(self) -> Any:
+        import boto3
+
+        key, secret = self._environ.get("AWS_ACCESS_KEY_ID"), self._environ.get("AWS_SECRET_ACCESS_KEY")
+        if key and secret:
+            return boto3.Session(
+                aws_access_key_id=key,
+                aws_secret_access_key=secret,
+                aws_session_token=self._environ.get("AWS_SESSION_TOKEN") or None,
+                region_name=self._region,
+            )
+        return boto3.Session(profile_name=self._environ.get("AWS_PROFILE") or None, region_name=self._region)
+
+
+@contextmanager
+def aws_errors(failed: str, *, needs: str = "") -> Iterator[None]:
+    """Turn botocore's exceptions in the block into ours, in one sentence.
+
+    `failed` begins it, such as "could not mint a token for CodeArtifact domain 'x'"; `needs` names the
+    permissions of the calls in the block, told when access is denied.
+
+    Raises: NoCapacity at a quota or limit; RemoteRefusal for any other error answer; RemoteError when AWS
+    was not reached; SettingsError when there are no usable credentials.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as e:
+        raise _refusal(failed, needs, e.response.get("Error", {})) from e
+    except BotoCoreError as e:
+        raise _no_answer(failed, e) from e
+
+
+def _refusal(failed: str, needs: str, error: Mapping[str, Any]) -> GluePkgmgrError:
+    code = str(error.get("Code", "Unknown"))
+    message = str(error.get("Message") or "no reason given").rstrip(".")
+    told = f"{failed}: {message} ({code}){_advice(code, needs)}"
+    return NoCapacity(told) if code in _NO_CAPACITY else RemoteRefusal(told, code)
+
+
+def _advice(code: str, needs: str) -> str:
+    if code in _EXPIRED:
+        return "; the AWS credentials have expired: sign in again, and check this machine's clock"
+    if code in _UNKNOWN_CALLER:
+        return "; AWS does not know these credentials: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE"
+    if code in _DENIED and needs:
+        return f"; the caller needs {needs}"
+    if code in _THROTTLED:
+        return "; AWS asks for fewer calls: try again in a minute"
+    return ""
+
+
+def _no_answer(failed: str, error: Exception) -> GluePkgmgrError:
+    from botocore import exceptions as botocore
+
+    no_credentials = (
+        botocore.NoCredentialsError,
+        botocore.PartialCredentialsError,
+        botocore.CredentialRetrievalError,
+        botocore.SSOError,
+        botocore.ProfileNotFound,
+    )
+    if isinstance(error, no_credentials):
+        return SettingsError(
+            f"{failed}: {_sentence(error)}; sign in (`aws sso login`), or set AWS_PROFILE, or AWS_ACCESS_KEY_ID "
+            "and AWS_SECRET_ACCESS_KEY; against the stand-in: `glue-pkgmgr local exec -- …`"
+        )
+    if isinstance(error, botocore.ParamValidationError):
+        return SettingsError(f"{failed}: {_sentence(error)}")
+    return RemoteError(f"{failed}: {_sentence(error)}; check the network, the region and AWS_ENDPOINT_URL")
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")

@@ -1,0 +1,142 @@
+"""Uploads distribution files to a repository, with twine's library and a token that stays in memory."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+import rich
+from twine.exceptions import TwineException
+from twine.package import PackageFile
+from twine.repository import Repository
+
+from glue_pkgmgr.adapters.http_session import ONCE, RETRIED_STATUSES, Transport, mounted
+from glue_pkgmgr.core.index_url import USER, IndexUrl, redact
+from glue_pkgmgr.errors import GluePkgmgrError, IndexAccessError, NotInstallable, SettingsError
+
+_ATTEMPTS = 4
+_LONGEST_PAUSE = 8.0  # seconds
+_LONGEST_REASON = 300  # characters of a server's answer that are told
+
+
+class TwineUploader:
+    """Uploads to the repository of `index`. Neither `~/.pypirc` nor keyring nor `TWINE_*` is read."""
+
+    def __init__(
+        self,
+        index: IndexUrl,
+        environ: Mapping[str, str],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._index = index
+        self._sleep = sleep
+        self._endpoint = index.endpoint.rstrip("/") + "/"
+        self._repository = Repository(self._endpoint, USER, index.token.reveal(), disable_progress_bar=True)
+        mounted(self._repository.session, Transport(environ, retries=ONCE))
+
+    def upload(self, path: Path) -> None:
+        """Upload the wheel or sdist at `path`. The same bytes there already are no error.
+
+        Busy answers (429, 5xx) and broken connections are tried again, a few times with growing pauses.
+
+        Raises: IndexAccessError: token, permission, repository, network; NotInstallable on a conflict (409);
+        SettingsError when the file cannot be read or its metadata is invalid.
+        Source: PyPI upload form; CodeArtifact User Guide, "Configure and use twine with CodeArtifact".
+        """
+        package = _package(path)
+        pauses = _pauses()
+        while True:
+            answer = self._send(package)
+            pause = next(pauses, None)
+            if pause is None or not _worth_another_try(answer):
+                break
+            self._sleep(pause)
+        if isinstance(answer, Exception):
+            # Not chained: requests' exceptions hold the request, and that the token.
+            raise IndexAccessError(
+                f"could not upload {path.name} to {self._endpoint}: {self._redacted(str(answer))}; "
+                "run again to go on: files that arrived are not sent twice"
+            ) from None
+        if not answer.ok or answer.is_redirect:
+            raise self._refusal(path.name, answer)
+
+    def _send(self, package: PackageFile) -> requests.Response | requests.RequestException:
+        with _twine_silenced():
+            try:
+                # twine's own retries have no pauses: one try at a time.
+                return self._repository.upload(package, max_redirects=1)
+            except requests.RequestException as e:
+                return e
+
+    def _refusal(self, filename: str, answer: requests.Response) -> GluePkgmgrError:
+        status = answer.status_code
+        failed = f"could not upload {filename} to {self._endpoint}: {status} {self._told_by(answer)}".rstrip()
+        if status == requests.codes.conflict:
+            return NotInstallable(
+                f"{failed}; either other bytes are there under this name (raise the version), or an upstream has "
+                "this version, or the origin configuration blocks publishing (`aws codeartifact "
+                "put-package-origin-configuration … --restrictions publish=ALLOW,upstream=BLOCK`)"
+            )
+        return IndexAccessError(f"{failed}; {_advice(status)}")
+
+    def _told_by(self, answer: requests.Response) -> str:
+        """Return the server's own words on one line: the reason phrase and what a short text body adds."""
+        text = "" if "html" in answer.headers.get("Content-Type", "") else answer.text
+        words = " ".join(f"{answer.reason or ''}: {text}".split()).strip(": ")
+        return self._redacted(words)[:_LONGEST_REASON]
+
+    def _redacted(self, text: str) -> str:
+        return redact(text, [self._index.token])
+
+
+def _package(path: Path) -> PackageFile:
+    try:
+        return PackageFile.from_filename(str(path), comment=None)
+    except OSError as e:
+        raise SettingsError(f"cannot read {path}: {e.strerror or e}") from e
+    except (TwineException, ValueError, KeyError) as e:
+        raise SettingsError(f"{path.name} is not a distribution an index accepts: {e}; build it again") from e
+
+
+def _worth_another_try(answer: requests.Response | requests.RequestException) -> bool:
+    if isinstance(answer, requests.RequestException):
+        return isinstance(answer, requests.ConnectionError | requests.Timeout)
+    return answer.status_code in RETRIED_STATUSES
+
+
+def _pauses() -> Iterator[float]:
+    """Return the seconds to wait between tries: growing, with jitter, `_ATTEMPTS - 1` of them."""
+    for attempt in range(_ATTEMPTS - 1):
+        yield min(_LONGEST_PAUSE, 0.5 * 2**attempt) * random.uniform(0.5, 1)  # noqa: S311 - not a secret
+
+
+def _advice(status: int) -> str:
+    match status:
+        case requests.codes.unauthorized:
+            return "the token is expired, revoked or of another domain; mint a new one"
+        case requests.codes.forbidden:
+            return "the token's principal needs codeartifact:PublishPackageVersion on the package"
+        case requests.codes.not_found:
+            return "check the domain and the repository, and that the token is of this domain"
+        case requests.codes.request_entity_too_large:
+            return "CodeArtifact accepts files up to 5 GB"
+        case _ if status in RETRIED_STATUSES:
+            return f"tried {_ATTEMPTS} times; run again later, files that arrived are not sent twice"
+        case _:
+            return "check the file and the repository"
+
+
+@contextmanager
+def _twine_silenced() -> Iterator[None]:
+    """Keep twine from printing: a library prints nothing, and what it prints goes to rich's shared console."""
+    console = rich.get_console()
+    before, console.quiet = console.quiet, True
+    try:
+        yield
+    finally:
+        console.quiet = before
