@@ -228,13 +228,17 @@ def format_time(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def render_json(page: IndexPage) -> bytes:
-    """Return `page` as JSON of API version 1.1. A file's `url` is rendered as it is, relative or not."""
+def render_json(page: IndexPage, *, core_metadata: bool = False) -> bytes:
+    """Return `page` as JSON of API version 1.1. A file's `url` is rendered as it is, relative or not.
+
+    `core_metadata` says that `<url>.metadata` is served beside every file (PEP 658, PEP 714).
+    """
+    extra = {"core-metadata": True} if core_metadata else {}
     content = {
         "meta": {"api-version": API_VERSION},
         "name": page.project,
         "versions": list(page.versions),
-        "files": [_file_as_json(file) for file in page.files],
+        "files": [_file_as_json(file) | extra for file in page.files],
     }
     return json.dumps(content, ensure_ascii=False).encode()
 

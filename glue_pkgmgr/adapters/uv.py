@@ -1,0 +1,81 @@
+"""uv as the resolver."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import uv
+from packaging.version import Version
+
+from glue_pkgmgr.adapters.view import View
+from glue_pkgmgr.core.names import project_name
+from glue_pkgmgr.core.request import Request
+from glue_pkgmgr.core.runtime import GlueRuntime
+from glue_pkgmgr.index_source import installer_environment
+from glue_pkgmgr.ports import ResolvedRelease, Unresolvable, VisibleIndex
+from glue_pkgmgr.process import run
+
+_SECONDS = 300.0
+# `name==version    # via a, b`: what `--annotation-style line` writes.
+_LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)(?:\s+# via (?P<via>.+))?")
+_REQUEST = "-r -"  # how uv names requirements read from standard input
+# The glibc versions uv knows as a platform. The view hides wheels that do not fit, so a newer one is safe.
+_UV_GLIBC_MINORS = (17, 28, *range(31, 41))
+
+
+class UvResolver:
+    """Resolves with `uv pip compile` against a loopback view; satisfies `ports.Resolver`."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def resolve(self, request: Request, runtime: GlueRuntime, index: VisibleIndex) -> Sequence[ResolvedRelease]:
+        """Return the closure of `request`, sorted by project; see `ports.Resolver`."""
+        view = View(index)
+        with view.serving(), tempfile.TemporaryDirectory(prefix="glue-pkgmgr-") as folder:
+            output = Path(folder) / "closure.txt"
+            # uv takes the pins of an output file that exists as preferences: so the image's releases win.
+            output.write_text("".join(f"{name}=={v}\n" for name, v in runtime.preinstalled.items()))
+            finished = run(
+                self._command(runtime, output),
+                env=installer_environment(self._environ, None) | {"UV_DEFAULT_INDEX": view.url},
+                input="\n".join(str(item) for item in request).encode(),
+                timeout=_SECONDS,
+            )
+            if view.failures:
+                raise view.failures[0]
+            if not finished.ok:
+                raise Unresolvable(_without_view(finished.stderr, view.url))
+            return _parse(output.read_text(encoding="utf-8"))
+
+    def _command(self, runtime: GlueRuntime, output: Path) -> list[str | Path]:
+        minor = min(m for m in _UV_GLIBC_MINORS if m >= runtime.glibc[1])
+        return [
+            *(uv.find_uv_bin(), "pip", "compile", "-", "--quiet", "--no-header", "--no-cache"),
+            *("--annotation-style", "line", "--only-binary", ":all:", "--index-strategy", "first-index"),
+            *("--python-version", runtime.python_text, "--python-platform", f"x86_64-manylinux_2_{minor}"),
+            # Hidden pre-releases are hidden by the view; those it shows were approved by name.
+            *("--prerelease", "allow", "--output-file", output),
+        ]
+
+
+def _parse(text: str) -> list[ResolvedRelease]:
+    releases = []
+    for line in text.splitlines():
+        if match := _LINE.match(line):
+            wanted_by = (via.strip() for via in (match["via"] or "").split(","))
+            releases.append(
+                ResolvedRelease(
+                    project=project_name(match["name"]),
+                    version=Version(match["version"]),
+                    wanted_by=tuple(sorted(project_name(via) for via in wanted_by if via and via != _REQUEST)),
+                )
+            )
+    return sorted(releases, key=lambda release: release.project)
+
+
+def _without_view(text: str, url: str) -> str:
+    return text.replace(url, "the index").strip()
