@@ -1,0 +1,114 @@
+"""Verbs: approve, revoke and show approvals, in the allow-list file that people review."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+
+from glue_pkgmgr.core.allowlist import (
+    EMPTY,
+    AllowList,
+    Approval,
+    make_approval,
+    parse_allowlist,
+    with_approval,
+    without_approvals,
+)
+from glue_pkgmgr.core.request import parse_item
+from glue_pkgmgr.errors import SettingsError
+
+
+def read_allowlist(path: Path) -> AllowList:
+    """Return the allow-list at `path`.
+
+    Raises: SettingsError when it is absent, unreadable, or not an allow-list.
+    """
+    return parse_allowlist(_text(path), path.name)
+
+
+def approve(
+    requests: Sequence[str],
+    path: Path,
+    *,
+    by: str,
+    reason: str,
+    until: date | None = None,
+    glue_versions: Iterable[str] = (),
+) -> list[Approval]:
+    """Add one approval for each of `requests`, such as `boto3==1.40.61`, and return the added ones.
+
+    An equal approval that is there already is not added again. The file's comments, order and layout stay.
+
+    Raises: SettingsError for a request without versions or with extras, or a file that cannot be written;
+    nothing is changed then.
+    """
+    text = _text(path) if path.exists() else EMPTY
+    present = set(parse_allowlist(text, path.name).approvals)
+    added = []
+    for request in requests:
+        item = parse_item(request)
+        if item.extras:
+            raise SettingsError(f"{request!r}: extras are requested, not approved; approve {item.project} alone")
+        if not item.specifier:
+            raise SettingsError(f"{request!r} names no versions; approve for example '{item.project}==1.2.3'")
+        approval = make_approval(
+            item.project,
+            str(item.specifier),
+            approved_by=by,
+            reason=reason,
+            until=until,
+            glue_versions=glue_versions,
+        )
+        if approval not in present:
+            text = with_approval(text, approval)
+            present.add(approval)
+            added.append(approval)
+    if added:
+        _write(path, text)
+    return added
+
+
+def revoke(requests: Sequence[str], path: Path) -> list[Approval]:
+    """Remove approvals and return them: all of a project (`boto3`), or one by its versions (`boto3==1.2`).
+
+    Raises: SettingsError when a request matches no approval; nothing is changed then.
+    """
+    text = _text(path)
+    approvals = parse_allowlist(text, path.name).approvals
+    positions: set[int] = set()
+    for request in requests:
+        item = parse_item(request)
+        matching = {
+            position
+            for position, approval in enumerate(approvals)
+            if approval.project == item.project and (not item.specifier or approval.versions == item.specifier)
+        }
+        if not matching:
+            known = [f"{one.project}{one.versions}" for one in approvals if one.project == item.project]
+            raise SettingsError(
+                f"no approval matches {request!r}; "
+                + (f"approved are {', '.join(known)}" if known else f"{item.project} has no approval")
+            )
+        positions |= matching
+    _write(path, without_approvals(text, positions))
+    return [approvals[position] for position in sorted(positions)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as e:
+        raise SettingsError(f"no allow-list {path}; `glue-pkgmgr init` writes one") from e
+    except (OSError, UnicodeDecodeError) as e:
+        raise SettingsError(f"cannot read the allow-list {path}: {e}") from e
+
+
+def _write(path: Path, text: str) -> None:
+    parse_allowlist(text, path.name)  # what we write must be readable again
+    temporary = path.with_name(f"{path.name}.new")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as e:
+        raise SettingsError(f"cannot write the allow-list {path}: {e.strerror}") from e
