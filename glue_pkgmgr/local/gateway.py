@@ -1,0 +1,145 @@
+"""One door for the AWS APIs of the stand-in and its package index: which application answers a request.
+
+An AWS request names its service in the credential scope of its signature, so clients need only one endpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+STATUS_PATH = "/_stand-in"
+"""Where the stand-in tells who it is: no AWS API, and no index, has such a path."""
+
+GLUE_RUN_OPERATIONS = frozenset({"StartJobRun", "GetJobRun", "GetJobRuns", "BatchStopJobRun"})
+"""The operations of Glue that really run something; the others are moto's."""
+
+MotoBackend = Literal["events", "glue", "iam", "logs", "stepfunctions", "sts"]
+
+MOTO_BACKENDS: Mapping[str, MotoBackend] = {
+    "events": "events",
+    "glue": "glue",
+    "iam": "iam",
+    "logs": "logs",
+    "states": "stepfunctions",
+    "sts": "sts",
+}
+"""The services moto answers for: signing name of the service -> moto's own name."""
+
+_SCOPE = re.compile(r"Credential=[^/,\s]+/\d{8}/[a-z0-9-]+/([a-z0-9.-]+)/aws4_request")
+
+
+class Gateway:
+    """A WSGI application that passes each request to the application of its service.
+
+    `moto` returns the application for one of moto's services; `status` is what `STATUS_PATH` answers.
+    """
+
+    def __init__(
+        self,
+        *,
+        packages: WSGIApplication,
+        glue_runs: WSGIApplication,
+        moto: Callable[[MotoBackend], WSGIApplication],
+        status: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        self._packages = packages
+        self._glue_runs = glue_runs
+        self._moto = moto
+        self._status = status
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        return self._application(environ)(environ, start_response)
+
+    def _application(self, environ: WSGIEnvironment) -> WSGIApplication:
+        path = environ.get("PATH_INFO", "")
+        if path == STATUS_PATH:
+            return FixedAnswer(200, json.dumps(self._status()))
+        if path.startswith("/pypi/"):
+            return self._packages
+        if service := signed_service(environ):
+            return self._service(service, environ)
+        return aws_error(environ, 403, "MissingAuthenticationToken", _UNSIGNED)
+
+    def _service(self, service: str, environ: WSGIEnvironment) -> WSGIApplication:
+        if service == "codeartifact":
+            return self._packages
+        if service == "glue" and operation(environ) in GLUE_RUN_OPERATIONS:
+            return self._glue_runs
+        if service in MOTO_BACKENDS:
+            return self._moto(MOTO_BACKENDS[service])
+        return aws_error(environ, 501, "NotImplemented", _missing(service, operation(environ)))
+
+
+_UNSIGNED = "The request is not signed, so it does not say which service it is for."
+
+
+def signed_service(environ: WSGIEnvironment) -> str | None:
+    """Return the service a request is signed for, by its header or presigned URL; None when it is unsigned.
+
+    Source: AWS Signature Version 4, credential scope `date/region/service/aws4_request`.
+    """
+    presigned = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Credential", [""])[0]
+    for text in (environ.get("HTTP_AUTHORIZATION", ""), f"Credential={presigned}"):
+        if found := _SCOPE.search(text):
+            return found[1]
+    return None
+
+
+def operation(environ: WSGIEnvironment) -> str | None:
+    """Return the operation a request of a JSON protocol asks for; None for the other protocols."""
+    target: str = environ.get("HTTP_X_AMZ_TARGET", "")
+    return target.rpartition(".")[2] or None
+
+
+def _missing(service: str, wanted: str | None) -> str:
+    if service == "s3":
+        return "S3 has an endpoint of its own: set AWS_ENDPOINT_URL_S3 as `glue-pkgmgr local exec` does."
+    known = ", ".join(sorted([*MOTO_BACKENDS, "codeartifact", "s3"]))
+    asked = f"{service}:{wanted}" if wanted else service
+    return f"The stand-in does not implement {asked}; it has {known}."
+
+
+@dataclass(frozen=True, slots=True)
+class FixedAnswer:
+    """A WSGI application with one fixed answer."""
+
+    status: int
+    body: str
+    error_type: str = ""
+    content_type: str = "application/json"
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer, whatever was asked."""
+        content = self.body.encode()
+        headers = [("Content-Type", self.content_type), ("Content-Length", str(len(content)))]
+        if self.error_type:
+            headers.append(("x-amzn-ErrorType", self.error_type))
+        start_response(f"{self.status} {_REASONS[self.status]}", headers)
+        return [content]
+
+
+_REASONS = {200: "OK", 403: "Forbidden", 501: "Not Implemented"}
+
+
+def aws_error(environ: WSGIEnvironment, status: int, code: str, message: str) -> FixedAnswer:
+    """Return an error in the form that the SDK which sent this request reads: XML or JSON.
+
+    Source: AWS protocols `query`, `ec2Query`, `restXml` (XML); `awsJson`, `restJson` (JSON).
+    """
+    form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
+    if not form and signed_service(environ) != "s3":
+        return FixedAnswer(status, json.dumps({"__type": code, "message": message}), error_type=code)
+    error = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
+    # S3 puts the error at the top, the others wrap it.
+    body = f"<ErrorResponse><Error>{error}</Error></ErrorResponse>" if form else f"<Error>{error}</Error>"
+    return FixedAnswer(status, body, error_type=code, content_type="text/xml")

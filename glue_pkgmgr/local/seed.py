@@ -1,0 +1,158 @@
+"""What the settings name, made in a running stand-in through the same APIs that any client uses.
+
+Everything can be done again: what is there stays as it is, except job definitions and scripts, which
+follow the settings.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from glue_pkgmgr.errors import RemoteError
+from glue_pkgmgr.local.clients import Clients
+from glue_pkgmgr.local.state import StandIn
+from glue_pkgmgr.settings import JobSettings, Settings
+
+Progress = Callable[[str], None]
+
+_PUBLIC_INDEX = "public:pypi"
+_EXISTS_ALREADY = frozenset(
+    {
+        "AlreadyExistsException",
+        "BucketAlreadyExists",
+        "BucketAlreadyOwnedByYou",
+        "ConflictException",
+        "EntityAlreadyExists",
+    }
+)
+_TRUST_GLUE = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+
+
+def seed(settings: Settings, stand_in: StandIn, progress: Progress) -> None:
+    """Make the domain, repositories, buckets, databases, roles and jobs that `settings` name in `stand_in`.
+
+    A job whose script is missing is defined all the same; `progress` says so.
+
+    Raises: RemoteError when the stand-in refuses.
+    """
+    clients = Clients(stand_in)
+    try:
+        _repositories(clients("codeartifact"), settings)
+        jobs = settings.jobs.values()
+        _buckets(clients("s3"), sorted({bucket for job in jobs for bucket in buckets(job)}), stand_in.region)
+        for job in jobs:
+            _job(clients, job, settings.root, stand_in.account, progress)
+    except (ClientError, BotoCoreError) as e:
+        raise RemoteError(
+            f"the stand-in at {stand_in.endpoint} refused what the settings name: {e}; its log may tell more"
+        ) from e
+
+
+def job_definition(job: JobSettings, *, script_url: str, role_arn: str) -> dict[str, Any]:
+    """Return `job` as the arguments of Glue's CreateJob.
+
+    Retries are ours: a retry by Glue would start with the token of the first attempt.
+    Source: CreateJob; `GlueVersion` is always given, as its default moves.
+    """
+    return {
+        "Name": job.name,
+        "Role": role_arn,
+        "Command": {"Name": "glueetl", "ScriptLocation": script_url, "PythonVersion": "3"},
+        "GlueVersion": job.bundle.runtime.version,
+        "WorkerType": job.worker_type,
+        "NumberOfWorkers": job.workers,
+        "Timeout": int(job.timeout.total_seconds() // 60),
+        "MaxRetries": 0,
+        "ExecutionProperty": {"MaxConcurrentRuns": job.concurrent_runs},
+        "DefaultArguments": {
+            "--job-language": "python",
+            **{f"--{name}": value for name, value in job.arguments.items()},
+        },
+    }
+
+
+def buckets(job: JobSettings) -> set[str]:
+    """Return the S3 buckets of `job`: of its staging URL, its script, and its arguments named `…BUCKET`."""
+    urls = [url for url in (job.staging, job.script) if url.startswith("s3://")]
+    named = {value for name, value in job.arguments.items() if name.upper().endswith("BUCKET")}
+    return named | {urlsplit(url).netloc for url in urls}
+
+
+def _repositories(codeartifact: Any, settings: Settings) -> None:
+    ours = settings.codeartifact
+    domain = {"domain": ours.domain, "domainOwner": ours.owner}
+    _unless_there(codeartifact.create_domain, domain=ours.domain)
+    for repository in (ours.store, ours.repository):
+        _unless_there(codeartifact.create_repository, **domain, repository=repository)
+    _unless_there(
+        codeartifact.associate_external_connection,
+        **domain,
+        repository=ours.store,
+        externalConnection=_PUBLIC_INDEX,
+    )
+    for repository in (ours.store, ours.repository):
+        for project in sorted(settings.policy.internal):
+            codeartifact.put_package_origin_configuration(
+                **domain,
+                repository=repository,
+                format="pypi",
+                package=project,
+                restrictions={"publish": "ALLOW", "upstream": "BLOCK"},
+            )
+
+
+def _buckets(s3: Any, names: list[str], region: str) -> None:
+    # For its oldest region S3 refuses to be told the location.
+    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    for name in names:
+        _unless_there(s3.create_bucket, Bucket=name, **where)
+
+
+def _job(clients: Clients, job: JobSettings, root: Path, account: str, progress: Progress) -> None:
+    glue = clients("glue")
+    if database := job.arguments.get("GLUE_DATABASE"):
+        _unless_there(glue.create_database, DatabaseInput={"Name": database})
+    role_arn = job.role if job.role.startswith("arn:") else f"arn:aws:iam::{account}:role/{job.role}"
+    _unless_there(
+        clients("iam").create_role,
+        RoleName=posixpath.basename(role_arn),
+        AssumeRolePolicyDocument=json.dumps(_TRUST_GLUE),
+    )
+    script_url = _script(clients("s3"), job, root, progress)
+    # moto replaces a definition of the same name, and has no UpdateJob.
+    glue.create_job(**job_definition(job, script_url=script_url, role_arn=role_arn))
+
+
+def _script(s3: Any, job: JobSettings, root: Path, progress: Progress) -> str:
+    """Upload the script of `job` if it is a file, and return its URL."""
+    if job.script.startswith("s3://"):
+        return job.script
+    script = root / job.script
+    url = f"{job.staging}scripts/{script.name}"
+    place = urlsplit(url)
+    try:
+        content = script.read_bytes()
+    except OSError as e:
+        progress(f"job {job.key!r} has no script yet: {script}: {e.strerror}")
+        return url
+    s3.put_object(Bucket=place.netloc, Key=place.path.lstrip("/"), Body=content)
+    return url
+
+
+def _unless_there(create: Callable[..., Any], **arguments: Any) -> None:
+    """Call `create`; that the thing exists already is as good."""
+    try:
+        create(**arguments)
+    except ClientError as e:
+        if e.response["Error"]["Code"] not in _EXISTS_ALREADY:
+            raise

@@ -1,0 +1,245 @@
+"""The process of a stand-in: all its services behind one loopback port, S3 in a child on another.
+
+    python -m glue_pkgmgr.local.server --state FOLDER --account ID --region NAME --report DESCRIPTOR …
+
+It detaches itself, and writes one JSON line to the pipe `DESCRIPTOR` when it is ready or cannot start.
+SIGTERM ends it in order: job runs, the port, S3, the record in the state folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from glue_pkgmgr.errors import GluePkgmgrError, SettingsError
+from glue_pkgmgr.local.gateway import Gateway
+from glue_pkgmgr.local.glue import GlueRuns
+from glue_pkgmgr.local.glue import create_app as create_glue_app
+from glue_pkgmgr.local.moto_services import moto_services
+from glue_pkgmgr.local.objects import ObjectServer
+from glue_pkgmgr.local.state import StandIn, StateFolder
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+_log = logging.getLogger(__name__)
+
+_BACKLOG = 128
+_IDLE_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a stand-in is started with. `port` 0 means any free one."""
+
+    state: Path
+    account: str
+    region: str
+    port: int
+    nearest_python: bool
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until SIGTERM and return the exit status."""
+    if os.fork():
+        os._exit(0)  # whoever started us need not wait for the end of a child that has its own life
+    options, report_descriptor = _parse(argv)
+    os.set_inheritable(report_descriptor, False)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    _log_to_stderr()
+    with os.fdopen(report_descriptor, "w", encoding="utf-8") as pipe:
+
+        def report(**outcome: Any) -> None:
+            # If nobody listens any more, this raises: a stand-in that no one waits for does not start.
+            pipe.write(json.dumps(outcome) + "\n")
+            pipe.close()
+
+        try:
+            serve(options, stop, ready=lambda: report(ready=True))
+        except Exception as e:
+            _log.exception("the stand-in ends")
+            if not pipe.closed:
+                report(error=str(e) if isinstance(e, GluePkgmgrError) else f"{type(e).__name__}: {e}")
+            return 1
+    return 0
+
+
+def serve(options: Options, stop: threading.Event, ready: Callable[[], None]) -> None:
+    """Serve until `stop` is set; `ready` is called once every service answers.
+
+    Raises: SettingsError when the port is taken or a part cannot be started.
+    """
+    state = StateFolder(options.state)
+    with ExitStack() as closers:
+        closers.callback(state.forget)
+        listener = closers.enter_context(closing(listen(options.port)))
+        objects = _objects(state, stop)
+        closers.enter_context(closing(objects))
+        stand_in = _record(options, listener, objects.endpoint)
+        moto = moto_services(stand_in.account, listener.getsockname()[1])
+        runs = _glue_runs(state, stand_in)
+        gateway = Gateway(
+            packages=_packages(state, stand_in, dict(os.environ), closers),
+            glue_runs=create_glue_app(runs),
+            moto=moto,
+            status=lambda: {"pid": stand_in.pid, "started": stand_in.started.isoformat()},
+        )
+        closers.enter_context(closing(_Door(listener, gateway)))
+        # Ended before the door closes: the last lines of a run reach its log through it.
+        closers.enter_context(closing(runs))
+        state.write(stand_in)
+        _log.info("ready at %s, S3 at %s", stand_in.endpoint, stand_in.s3_endpoint)
+        ready()
+        stop.wait()
+        _log.info("stopping")
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on loopback port `port`, 0 for any free one. Raises: SettingsError if taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        # A port in TIME_WAIT after a restart is free; one that somebody listens on stays taken.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(_BACKLOG)
+    except OSError as e:
+        listener.close()
+        if e.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"port {port} of 127.0.0.1 is taken by another program; choose another, or none for any free port"
+            ) from e
+        raise SettingsError(f"cannot listen on port {port} of 127.0.0.1: {e.strerror}") from e
+    return listener
+
+
+def _objects(state: StateFolder, stop: threading.Event) -> ObjectServer:
+    def ended() -> None:
+        if not stop.is_set():
+            _log.error("rclone has ended: without S3 there is no stand-in")
+        stop.set()
+
+    return ObjectServer(state.s3, os.environ, on_end=ended)
+
+
+def _record(options: Options, listener: socket.socket, s3_endpoint: str) -> StandIn:
+    return StandIn(
+        pid=os.getpid(),
+        process_started=psutil.Process().create_time(),
+        endpoint=f"http://127.0.0.1:{listener.getsockname()[1]}",
+        s3_endpoint=s3_endpoint,
+        account=options.account,
+        region=options.region,
+        nearest_python=options.nearest_python,
+        started=datetime.now(UTC),
+    )
+
+
+def _packages(
+    state: StateFolder, stand_in: StandIn, environ: Mapping[str, str], closers: ExitStack
+) -> WSGIApplication:
+    """Return the CodeArtifact API and the package index; upstream is the index pip is configured to use."""
+    from glue_pkgmgr.index_source import configured_index
+    from glue_pkgmgr.local.codeartifact import create_app
+    from glue_pkgmgr.local.packages import PackageStore
+    from glue_pkgmgr.local.tokens import TokenBook
+
+    store = closers.enter_context(closing(PackageStore(state.packages)))
+    tokens = closers.enter_context(closing(TokenBook(state.packages / "tokens.sqlite", _now)))
+    app: WSGIApplication = create_app(
+        store=store,
+        tokens=tokens,
+        upstream=lambda: configured_index(environ),
+        account=stand_in.account,
+        region=stand_in.region,
+        base_url=lambda: stand_in.endpoint,
+        clock=_now,
+    )
+    return app
+
+
+def _glue_runs(state: StateFolder, stand_in: StandIn) -> GlueRuns:
+    from glue_pkgmgr.local.clients import Clients
+
+    clients = Clients(stand_in)
+    return GlueRuns(
+        job_definitions=lambda name: dict(clients("glue").get_job(JobName=name)["Job"]),
+        logs=lambda: clients("logs"),
+        state=state.runs,
+        clock=_now,
+        endpoints=stand_in.environment(os.environ),
+        s3_root=state.s3,
+        nearest_python=stand_in.nearest_python,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class _Door:
+    """Answers HTTP requests on a listening socket with a WSGI application, a thread per connection."""
+
+    def __init__(self, listener: socket.socket, application: WSGIApplication) -> None:
+        host, port = listener.getsockname()
+        self._server = make_server(
+            host, port, application, threaded=True, request_handler=_RequestHandler, fd=listener.fileno()
+        )
+        threading.Thread(target=self._server.serve_forever, args=[0.1], daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+
+
+class _RequestHandler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = _IDLE_SECONDS
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        # A follower asks for a run's state all the time: only what went wrong is worth a line.
+        if str(code) >= "400":
+            _log.info("%s: %s", self.requestline.translate(_NO_CONTROLS), code)
+
+
+_NO_CONTROLS = dict.fromkeys((*range(32), 127), "?")
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.Formatter.converter = time.gmtime
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+
+
+def _parse(argv: Sequence[str]) -> tuple[Options, int]:
+    parser = argparse.ArgumentParser(prog="glue_pkgmgr.local.server")
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--account", required=True)
+    parser.add_argument("--region", required=True)
+    parser.add_argument("--report", type=int, required=True)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--nearest-python", action="store_true")
+    given = vars(parser.parse_args(argv))
+    report: int = given.pop("report")
+    return Options(**given), report
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
