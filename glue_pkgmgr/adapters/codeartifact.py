@@ -10,7 +10,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from glue_pkgmgr.adapters.clients import RemoteRefusal, aws_errors
-from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl
+from glue_pkgmgr.core.index_url import AuthorizationToken
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.errors import NotInstallable, RemoteError
@@ -47,14 +47,6 @@ class CodeArtifact:
                 domain=domain, domainOwner=owner, durationSeconds=int(lifetime.total_seconds())
             )
         return AuthorizationToken(reply["authorizationToken"], expires_at=reply["expiration"].astimezone(UTC))
-
-    def index_url(self, address: RepositoryAddress, lifetime: timedelta) -> IndexUrl:
-        """Return the index URL of a repository with a new token in it. Raises: RemoteError.
-
-        The token is minted last: its time should not pass while the endpoint is looked up.
-        """
-        endpoint = self.endpoint(address)
-        return IndexUrl(endpoint, self.issue(address.domain, address.owner, lifetime))
 
     def endpoint(self, address: RepositoryAddress) -> str:
         """Return the PyPI endpoint of a repository, ending in `/`. Raises: RemoteError."""
