@@ -112,6 +112,10 @@ class JobService(Protocol):
         """Return the run as it is now. Raises: RemoteError."""
         ...
 
+    def find(self, job: str, run: JobRunId) -> JobRun | None:
+        """Return the run as it is now, None if the job has no such run. Raises: RemoteError."""
+        ...
+
     def runs(self, job: str, most: int) -> Sequence[JobRun]:
         """Return up to `most` runs of a job, newest first. Raises: RemoteError."""
         ...

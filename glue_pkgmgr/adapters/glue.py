@@ -38,6 +38,15 @@ class GlueJobs:
         with aws_errors(f"could not read run {run} of Glue job {job!r}", needs="glue:GetJobRun"):
             return _job_run(self._client.get_job_run(JobName=job, RunId=run)["JobRun"])
 
+    def find(self, job: str, run: JobRunId) -> JobRun | None:
+        """Return the run as it is now, None if the job has no such run. Raises: RemoteError."""
+        try:
+            return self.run(job, run)
+        except RemoteRefusal as e:
+            if e.absent:
+                return None
+            raise
+
     def runs(self, job: str, most: int) -> Sequence[JobRun]:
         """Return up to `most` runs of a job, newest first. Raises: RemoteError."""
         with aws_errors(f"could not list the runs of Glue job {job!r}", needs="glue:GetJobRuns"):

@@ -1,0 +1,375 @@
+"""A project: its settings, wired to the outside, with every verb as a method.
+
+The one place that names adapters. AWS and the stand-in differ in endpoint URLs only, which come from the
+environment (`AWS_ENDPOINT_URL`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl, token_lifetime
+from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
+from glue_pkgmgr.core.lockfile import Lock
+from glue_pkgmgr.core.policy import Policy
+from glue_pkgmgr.core.repository import RepositoryAddress
+from glue_pkgmgr.core.request import Request, parse_items, parse_request
+from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
+from glue_pkgmgr.errors import NotApproved
+from glue_pkgmgr.local.cache import cache_folder
+from glue_pkgmgr.ports import Clock, Progress
+from glue_pkgmgr.settings import FILENAME, Bundle, JobSettings, Settings, load_settings
+from glue_pkgmgr.verbs import approve, check, launch, lock, mint, mirror, runs
+from glue_pkgmgr.verbs.check import Checked
+from glue_pkgmgr.verbs.deliver import Deliverer
+from glue_pkgmgr.verbs.launch import Event, Launched
+from glue_pkgmgr.verbs.lock import AllowedIndex, Locked
+from glue_pkgmgr.verbs.mirror import Mirrored
+
+if TYPE_CHECKING:
+    from glue_pkgmgr.adapters.clients import Clients
+    from glue_pkgmgr.adapters.codeartifact import CodeArtifact
+    from glue_pkgmgr.adapters.glue import GlueJobs
+    from glue_pkgmgr.adapters.logs import CloudWatchLogs
+    from glue_pkgmgr.adapters.s3 import S3Staging
+    from glue_pkgmgr.adapters.simple_index import SimpleIndex
+    from glue_pkgmgr.core.allowlist import AllowList, Approval
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _silent(text: str) -> None:
+    """Show nothing."""
+
+
+class Project:
+    """The settings of a project and every verb on them. Nothing is contacted before a verb needs it.
+
+    `environ` stands for the process environment: credentials, endpoints, pip's configuration, cache folder.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        environ: Mapping[str, str] | None = None,
+        clock: Clock = _utc_now,
+        progress: Progress = _silent,
+    ) -> None:
+        self.settings = settings
+        self._environ = dict(os.environ if environ is None else environ)
+        self._clock = clock
+        self._progress = progress
+
+    @classmethod
+    def load(
+        cls,
+        config: Path | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        clock: Clock = _utc_now,
+        progress: Progress = _silent,
+    ) -> Project:
+        """Return the project of the settings file `config`; without one, `glue-pkgmgr.toml` found here or above.
+
+        Raises: SettingsError.
+        """
+        return cls(
+            load_settings(config or _find_settings(Path.cwd())), environ=environ, clock=clock, progress=progress
+        )
+
+    # --- approvals
+
+    def approve(
+        self,
+        requests: Sequence[str],
+        *,
+        by: str,
+        reason: str,
+        until: date | None = None,
+        glue_versions: Iterable[str] = (),
+    ) -> list[Approval]:
+        """Add approvals such as `boto3==1.40.61`; return what was added. Raises: SettingsError."""
+        return approve.approve(
+            requests,
+            self.settings.policy.allowlist,
+            by=by,
+            reason=reason,
+            until=until,
+            glue_versions=glue_versions,
+        )
+
+    def revoke(self, requests: Sequence[str]) -> list[Approval]:
+        """Remove approvals from the allow-list; return the removed ones. Raises: SettingsError."""
+        return approve.revoke(requests, self.settings.policy.allowlist)
+
+    def approvals(self) -> AllowList:
+        """Return the allow-list. Raises: SettingsError."""
+        return approve.read_allowlist(self.settings.policy.allowlist)
+
+    # --- requests and locks
+
+    def check(self, request: str, *, glue_version: str | None = None) -> Checked:
+        """Say whether `request`, such as `boto3,glueutils==0.2.0`, is allowed and installable.
+
+        Without `glue_version`, the one all bundles share counts, or the newest that a bundle names.
+
+        Raises: SettingsError for a request that is not one; NotApproved, NotInstallable, IndexAccessError when
+        resolving was needed and failed. Refused items are in the answer, not raised.
+        """
+        items = parse_request(request)
+        runtime = glue_runtime(glue_version) if glue_version else self._usual_runtime()
+        return check.check(
+            items, policy=self._policy(runtime), locks=self._locks(), resolve=lambda it: self._resolve(it, runtime)
+        )
+
+    def lock(self, bundles: Sequence[str] = ()) -> list[Locked]:
+        """Resolve bundles, all if none is named, and write their locks.
+
+        Raises: NotApproved; NotInstallable; IndexAccessError; SettingsError.
+        """
+        return [self._lock_bundle(bundle) for bundle in self._bundles(bundles)]
+
+    def lock_check(self, bundles: Sequence[str] = ()) -> list[Locked]:
+        """Return the locks of bundles, all if none is named, if settings and allow-list still agree with them.
+
+        Needs no network. Raises: SettingsError for an absent lock; NotApproved naming every disagreement.
+        """
+        checked, found = [], []
+        for bundle in self._bundles(bundles):
+            held = lock.read_lock(bundle, self.settings.policy.locks)
+            faults = lock.faults(bundle, held, self._policy(bundle.runtime))
+            if faults:
+                found.append(lock.stale_text(bundle.name, faults))
+            path = self.settings.policy.locks / bundle.lock_filename
+            checked.append(Locked(bundle=bundle.name, path=path, lock=held, changed=False))
+        if found:
+            raise NotApproved("\n".join(found))
+        return checked
+
+    # --- repositories
+
+    def mirror_sync(self) -> list[Mirrored]:
+        """Fill the approved repository with what the locks name. Raises: NotInstallable; RemoteError."""
+        return mirror.sync(
+            self._locks(),
+            store=self._store,
+            approved=self._approved,
+            repositories=self._codeartifact,
+            progress=self._progress,
+        )
+
+    def mirror_verify(self) -> list[Mirrored]:
+        """Return how every locked release stands in the approved repository. Raises: RemoteError."""
+        return mirror.verify(self._locks(), approved=self._approved, repositories=self._codeartifact)
+
+    def mint(self, seconds: int = int(SHORTEST.total_seconds())) -> IndexUrl:
+        """Return the index URL of the approved repository with a token valid for `seconds`.
+
+        Raises: SettingsError for a time CodeArtifact does not grant; RemoteError.
+        """
+        return self._mint(token_lifetime(seconds))
+
+    # --- job runs
+
+    def launch(
+        self,
+        job: str,
+        *,
+        modules: str | Sequence[str] | None = None,
+        delivery: Delivery | str | None = None,
+        arguments: Mapping[str, str] | None = None,
+        followed: bool = True,
+    ) -> Launched:
+        """Start a run of `job` with its bundle, or with `modules` instead, and return it.
+
+        `delivery` defaults to the most private one; `followed` says whether the caller will `follow` the run.
+
+        Raises: NotApproved, NotInstallable and SettingsError before a token exists; NoCapacity; RemoteError.
+        """
+        settings = self.settings.job(job)
+        locked = self._lock_for(settings, modules)
+        way = Delivery(delivery) if delivery else Delivery.default(locked.runtime, followed=followed)
+        self._progress(f"checking {settings.name}")
+        definition = launch.preflight(
+            settings, locked, jobs=self._jobs, approved=self._approved, repositories=self._codeartifact
+        )
+        return launch.launch(
+            settings,
+            locked,
+            delivery=way,
+            arguments=arguments or {},
+            definition=definition,
+            jobs=self._jobs,
+            deliverer=self._deliverer(),
+            clock=self._clock,
+            progress=self._progress,
+        )
+
+    def follow(self, run: Launched | str) -> Iterator[Event]:
+        """Yield the changing states and the log lines of a run until it has ended. Raises: RemoteError."""
+        if isinstance(run, str):
+            found = self.status(run)
+            return launch.follow(
+                (found.job, found.id), jobs=self._jobs, logs=self._logs, staging=self._staging, sleep=time.sleep
+            )
+        return launch.follow(run, jobs=self._jobs, logs=self._logs, staging=self._staging, sleep=time.sleep)
+
+    def runs(self, job: str | None = None) -> list[JobRun]:
+        """Return the latest runs of one job, or of all jobs in the settings, newest first. Raises: RemoteError."""
+        names = [self.settings.job(job).name] if job else self._job_names
+        return runs.runs(names, jobs=self._jobs)
+
+    def status(self, run: str) -> JobRun:
+        """Return the run with that id. Raises: SettingsError when no job of the settings has it; RemoteError."""
+        return runs.status(run, self._job_names, jobs=self._jobs)
+
+    def logs(self, run: str) -> list[LogLine]:
+        """Return what a run has logged so far, in order. Raises: SettingsError; RemoteError."""
+        return runs.logs(self.status(run), reader=self._logs)
+
+    def stop(self, run: str) -> JobRun:
+        """Ask a run to stop; return it as it is then. Raises: SettingsError; RemoteError."""
+        return runs.stop(self.status(run), jobs=self._jobs)
+
+    # --- wiring
+
+    @property
+    def _approved(self) -> RepositoryAddress:
+        return self.settings.codeartifact.approved_repository
+
+    @property
+    def _store(self) -> RepositoryAddress:
+        return self.settings.codeartifact.store_repository
+
+    @property
+    def _job_names(self) -> list[str]:
+        return [job.name for job in self.settings.jobs.values()]
+
+    @cached_property
+    def _clients(self) -> Clients:
+        from glue_pkgmgr.adapters.clients import Clients
+
+        return Clients(self._environ, self.settings.codeartifact.region)
+
+    @cached_property
+    def _codeartifact(self) -> CodeArtifact:
+        from glue_pkgmgr.adapters.codeartifact import CodeArtifact
+
+        return CodeArtifact(self._clients.client("codeartifact"))
+
+    @cached_property
+    def _jobs(self) -> GlueJobs:
+        from glue_pkgmgr.adapters.glue import GlueJobs
+
+        return GlueJobs(self._clients.client("glue"))
+
+    @cached_property
+    def _logs(self) -> CloudWatchLogs:
+        from glue_pkgmgr.adapters.logs import CloudWatchLogs
+
+        return CloudWatchLogs(self._clients.client("logs"))
+
+    @cached_property
+    def _staging(self) -> S3Staging:
+        from glue_pkgmgr.adapters.s3 import S3Staging
+
+        return S3Staging(self._clients.client("s3"))
+
+    def _mint(self, lifetime: timedelta) -> IndexUrl:
+        return mint.mint(self._approved, lifetime, tokens=self._codeartifact, repositories=self._codeartifact)
+
+    def _open_index(self, url: IndexUrl) -> SimpleIndex:
+        from glue_pkgmgr.adapters.simple_index import SimpleIndex
+
+        return SimpleIndex(url, self._environ, clock=self._clock)
+
+    def _deliverer(self) -> Deliverer:
+        return Deliverer(mint=self._mint, open_index=self._open_index, staging=self._staging, clock=self._clock)
+
+    def _policy(self, runtime: GlueRuntime) -> Policy:
+        policy = self.settings.policy
+        return Policy(
+            allowlist=self.approvals(),
+            internal=policy.internal,
+            minimum_age=policy.minimum_age,
+            runtime=runtime,
+            now=self._clock(),
+        )
+
+    def _usual_runtime(self) -> GlueRuntime:
+        runtimes = [bundle.runtime for bundle in self.settings.bundles.values()]
+        return max(runtimes, key=lambda it: it.version, default=glue_runtime("5.1"))
+
+    def _bundles(self, names: Sequence[str]) -> list[Bundle]:
+        return [self.settings.bundle(name) for name in names] or list(self.settings.bundles.values())
+
+    def _locks(self) -> list[Lock]:
+        """Return the locks of all bundles that have one."""
+        folder = self.settings.policy.locks
+        return [
+            lock.read_lock(bundle, folder)
+            for bundle in self.settings.bundles.values()
+            if (folder / bundle.lock_filename).exists()
+        ]
+
+    def _lock_bundle(self, bundle: Bundle) -> Locked:
+        self._progress(f"resolving bundle {bundle.name} for Glue {bundle.runtime.version}")
+        from glue_pkgmgr.adapters.uv import UvResolver
+
+        return lock.lock_bundle(
+            bundle,
+            self.settings.policy.locks,
+            index=self._allowed_index(bundle.runtime),
+            resolver=UvResolver(self._environ),
+        )
+
+    def _resolve(self, request: Request, runtime: GlueRuntime) -> Lock:
+        self._progress(f"resolving {', '.join(map(str, request))} for Glue {runtime.version}")
+        from glue_pkgmgr.adapters.uv import UvResolver
+
+        return lock.resolve(request, index=self._allowed_index(runtime), resolver=UvResolver(self._environ))
+
+    def _allowed_index(self, runtime: GlueRuntime) -> AllowedIndex:
+        from glue_pkgmgr.adapters.metadata import WheelMetadata
+
+        store, approved = self._codeartifact.endpoint(self._store), self._codeartifact.endpoint(self._approved)
+        # One token opens every repository of the domain that its principal may read.
+        token = self._codeartifact.issue(self._approved.domain, self._approved.owner, SHORTEST)
+        return AllowedIndex(
+            policy=self._policy(runtime),
+            store=self._open_index(IndexUrl(store, token)),
+            approved=self._open_index(IndexUrl(approved, token)),
+            metadata_reader=WheelMetadata(cache_folder(self._environ) / "metadata"),
+        )
+
+    def _lock_for(self, job: JobSettings, modules: str | Sequence[str] | None) -> Lock:
+        """Return the lock a run of `job` installs: its bundle's, or that of other `modules`."""
+        if modules is None:
+            held = lock.read_lock(job.bundle, self.settings.policy.locks)
+            lock.require_usable(job.bundle, held, self._policy(job.bundle.runtime))
+            return held
+        request = parse_request(modules) if isinstance(modules, str) else parse_items(modules)
+        policy = self._policy(job.bundle.runtime)
+        checked = check.check(
+            request,
+            policy=policy,
+            locks=self._locks(),
+            resolve=lambda items: self._resolve(items, job.bundle.runtime),
+        )
+        return checked.closure()
+
+
+def _find_settings(start: Path) -> Path:
+    for folder in (start, *start.parents):
+        if (folder / FILENAME).is_file():
+            return folder / FILENAME
+    return start / FILENAME

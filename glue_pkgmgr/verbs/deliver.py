@@ -1,0 +1,111 @@
+"""How a lock reaches a job: one function for each delivery, behind one door."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import assert_never
+
+from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl
+from glue_pkgmgr.core.job import (
+    Delivery,
+    ModuleArguments,
+    index_arguments,
+    requirements_arguments,
+    wheels_arguments,
+)
+from glue_pkgmgr.core.lockfile import Lock, requirements_text
+from glue_pkgmgr.errors import NotInstallable
+from glue_pkgmgr.ports import Clock, OpenIndex, Staging
+
+Mint = Callable[[timedelta], IndexUrl]
+"""Mints an index URL of the approved repository, valid for the given time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """The arguments that make a run install a lock, and what they leave behind.
+
+    `secret_object` is the `s3://` URL of a requirements file with a token in it. `minted_at` and
+    `token_expires` (aware UTC) are None when the run needs no token.
+    """
+
+    arguments: ModuleArguments
+    token_expires: datetime | None = None
+    minted_at: datetime | None = None
+    secret_object: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliverer:
+    """Brings locks to where a job can install them from."""
+
+    mint: Mint
+    open_index: OpenIndex
+    staging: Staging
+    clock: Clock
+
+    def deliver(self, lock: Lock, delivery: Delivery, folder: str, life: timedelta) -> Delivered:
+        """Return the arguments for `delivery`. `folder` is an `s3://` URL ending in `/`, `life` the token's.
+
+        Raises: RemoteError; IndexAccessError; NotInstallable when the repository's bytes are not the lock's.
+        """
+        if not lock.installed:  # all of it is in the image
+            return Delivered(arguments=ModuleArguments(""))
+        match delivery:
+            case Delivery.WHEELS:
+                return Delivered(arguments=wheels_arguments(self._stage_wheels(lock, folder)))
+            case Delivery.REQUIREMENTS:
+                return self._requirements(lock, folder, life)
+            case Delivery.INDEX:
+                return self._index(lock, life)
+            case _:
+                assert_never(delivery)
+
+    def withdraw(self, delivered: Delivered) -> None:
+        """Delete what holds a secret. Raises: RemoteError."""
+        if delivered.secret_object:
+            self.staging.delete(delivered.secret_object)
+
+    def _requirements(self, lock: Lock, folder: str, life: timedelta) -> Delivered:
+        # Minted last: the token's clock runs while the cluster starts, so nothing slow stands between.
+        url, minted_at = self.mint(life), self.clock()
+        location = f"{folder}requirements/{secrets.token_hex(16)}.txt"
+        self.staging.put(location, requirements_text(lock, url.reveal()).encode())
+        return Delivered(
+            arguments=requirements_arguments(location),
+            token_expires=url.token.expires_at,
+            minted_at=minted_at,
+            secret_object=location,
+        )
+
+    def _index(self, lock: Lock, life: timedelta) -> Delivered:
+        url, minted_at = self.mint(life), self.clock()
+        pins = [str(pin) for pin in lock.installed]
+        return Delivered(
+            arguments=index_arguments(pins, url.reveal()), token_expires=url.token.expires_at, minted_at=minted_at
+        )
+
+    def _stage_wheels(self, lock: Lock, folder: str) -> list[str]:
+        """Store the best wheel of every release under its hash, checked, and return the S3 locations."""
+        index = self.open_index(self.mint(SHORTEST))
+        locations = []
+        with tempfile.TemporaryDirectory(prefix="glue-pkgmgr-") as scratch:
+            for pin in lock.installed:
+                best = pin.files[0]
+                page = index.page(pin.project)
+                links = [file.url for file in page.files if file.filename == best.filename] if page else []
+                if not links:
+                    raise NotInstallable(
+                        f"the approved repository does not list {best.filename}; run `glue-pkgmgr mirror sync`"
+                    )
+                wheel = Path(scratch) / best.filename
+                index.download(links[0], wheel, best.sha256)
+                location = f"{folder}wheels/{best.sha256}/{best.filename}"
+                self.staging.put_file(location, wheel)
+                locations.append(location)
+        return locations
