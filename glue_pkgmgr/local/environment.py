@@ -116,7 +116,7 @@ def _link_tree(source: Path, target: Path) -> None:
         for entry in entries:
             copy = target / entry.name
             if entry.is_symlink():
-                copy.symlink_to(os.readlink(entry.path))
+                copy.symlink_to(Path(entry.path).readlink())
             elif entry.is_dir():
                 _link_tree(Path(entry.path), copy)
             else:

@@ -36,7 +36,8 @@ def python_for(version: PythonVersion, environ: Mapping[str, str]) -> Path | Non
 
 def nearest_python(version: PythonVersion, environ: Mapping[str, str]) -> tuple[PythonVersion, Path] | None:
     """Return the working CPython 3 nearest to `version`, the newer of two equally near, with its version."""
-    names = sorted({name for folder in _path(environ) for name in _names(folder) if _VERSIONED.fullmatch(name)})
+    names = sorted({path.name for folder in _path(environ) for path in folder.glob("python3.*")})
+    names = [name for name in names if _VERSIONED.fullmatch(name)]
     found = _working(_candidates((*names, "python3", "python"), "3.", environ))
     return max(found, key=lambda pair: (-abs(pair[0][1] - version[1]), pair[0]), default=None)
 
@@ -59,10 +60,10 @@ def _ask(candidate: Path) -> tuple[PythonVersion, Path] | None:
         finished = run([candidate, "-I", "-c", _WHO_ARE_YOU], timeout=_ANSWER_SECONDS)
     except SettingsError:
         return None
-    lines = finished.stdout.splitlines()
-    if not finished.ok or len(lines) != 4 or lines[0] != "cpython":
-        return None
-    return (int(lines[1]), int(lines[2])), Path(lines[3])
+    match finished.stdout.splitlines():
+        case ["cpython", major, minor, executable] if finished.ok:
+            return (int(major), int(minor)), Path(executable)
+    return None
 
 
 def _candidates(names: Iterable[str], version: str, environ: Mapping[str, str]) -> Iterator[Path]:
@@ -78,10 +79,3 @@ def _candidates(names: Iterable[str], version: str, environ: Mapping[str, str]) 
 
 def _path(environ: Mapping[str, str]) -> list[Path]:
     return [Path(entry) for entry in environ.get("PATH", os.defpath).split(os.pathsep) if entry]
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []

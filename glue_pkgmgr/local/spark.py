@@ -106,7 +106,7 @@ def spark_defaults(*, s3_root: Path, work: Path, cores: int, settings: Sequence[
     """Return the text of a `spark-defaults.conf` for one run.
 
     `s3://BUCKET/…` reads and writes the folder of that bucket in `s3_root`, every bucket that exists now.
-    Everything else Spark writes stays in `work`. `settings` are the job's own `key=value` lines, which win.
+    The warehouse is in `work`. `settings` are the job's own `key=value` lines, which win.
     """
     defaults = {
         "spark.master": f"local[{cores}]",
@@ -114,7 +114,6 @@ def spark_defaults(*, s3_root: Path, work: Path, cores: int, settings: Sequence[
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "2g",
-        "spark.local.dir": str(work / "spark-local"),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.warehouse.dir": (work / "spark-warehouse").as_uri(),
         "spark.ui.enabled": "false",
@@ -150,7 +149,9 @@ def _pair(setting: str) -> tuple[str, str]:
 
 def log_settings(log: Path) -> str:
     """Return the text of a `log4j2.properties` that sends Spark's warnings to the file or pipe `log`."""
+    # `status = off`: when a run is stopped its log ends before Spark does, and that is no news for the script.
     return f"""\
+status = off
 rootLogger.level = warn
 rootLogger.appenderRef.file.ref = file
 appender.file.type = File
