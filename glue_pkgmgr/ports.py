@@ -93,6 +93,9 @@ class PackageIndex(Protocol):
         ...
 
 
+Mint = Callable[[timedelta], IndexUrl]
+"""Mints an index URL of the approved repository, valid for the given time. Raises: RemoteError."""
+
 OpenIndex = Callable[[IndexUrl], PackageIndex]
 """Opens the index behind a URL."""
 

@@ -21,16 +21,17 @@ from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import Request, parse_items, parse_request
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
-from glue_pkgmgr.errors import NotApproved
+from glue_pkgmgr.errors import NotApproved, SettingsError
 from glue_pkgmgr.local.cache import cache_folder
 from glue_pkgmgr.ports import Clock, Progress
 from glue_pkgmgr.settings import FILENAME, Bundle, JobSettings, Settings, load_settings
-from glue_pkgmgr.verbs import approve, check, launch, lock, mint, mirror, runs
+from glue_pkgmgr.verbs import approve, build, check, launch, lock, mint, mirror, publish, runs
 from glue_pkgmgr.verbs.check import Checked
 from glue_pkgmgr.verbs.deliver import Deliverer
 from glue_pkgmgr.verbs.launch import Event, Launched
 from glue_pkgmgr.verbs.lock import AllowedIndex, Locked
 from glue_pkgmgr.verbs.mirror import Mirrored
+from glue_pkgmgr.verbs.publish import PublishRecord
 
 if TYPE_CHECKING:
     from glue_pkgmgr.adapters.clients import Clients
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.adapters.s3 import S3Staging
     from glue_pkgmgr.adapters.simple_index import SimpleIndex
     from glue_pkgmgr.core.allowlist import AllowList, Approval
+    from glue_pkgmgr.core.built_file import BuiltFile
 
 
 def _utc_now() -> datetime:
@@ -66,7 +68,7 @@ class Project:
     ) -> None:
         self.settings = settings
         self._environ = dict(os.environ if environ is None else environ)
-        self._clock = clock
+        self.clock = clock
         self._progress = progress
 
     @classmethod
@@ -155,6 +157,44 @@ class Project:
             raise NotApproved("\n".join(found))
         return checked
 
+    # --- our own releases
+
+    def build(self, path: Path, *, out: Path | None = None) -> list[BuiltFile]:
+        """Build the project in folder `path` into `out` (its own `dist`): sdist and wheel, reproducible.
+
+        Raises: SettingsError when it cannot be built; IndexAccessError when what the build needs cannot be had.
+        """
+        from glue_pkgmgr.adapters.build import ProjectBuild
+
+        self._progress(f"building {path.name}")
+        return build.build(path, builder=ProjectBuild(self._environ), out=out)
+
+    def publish(self, path: Path | None = None) -> list[PublishRecord]:
+        """Build and publish the project in `path`, or every project of the settings in their order.
+
+        Raises: SettingsError; NotInstallable when other bytes are published already; IndexAccessError;
+        RemoteError. The first failure ends it.
+        """
+        paths = [path] if path else list(self.settings.projects)
+        if not paths:
+            raise SettingsError("nothing to publish: name a folder, or list folders as `projects` under [publish]")
+        return [self._publish(one) for one in paths]
+
+    def _publish(self, path: Path) -> PublishRecord:
+        from glue_pkgmgr.adapters.upload import TwineUploader
+
+        return publish.publish(
+            self.build(path),
+            address=self._approved,
+            internal=self.settings.policy.internal,
+            repositories=self._codeartifact,
+            mint=self._mint,
+            open_index=self._open_index,
+            open_uploader=lambda url: TwineUploader(url, self._environ),
+            clock=self.clock,
+            progress=self._progress,
+        )
+
     # --- repositories
 
     def mirror_sync(self) -> list[Mirrored]:
@@ -210,7 +250,7 @@ class Project:
             definition=definition,
             jobs=self._jobs,
             deliverer=self._deliverer(),
-            clock=self._clock,
+            clock=self.clock,
             progress=self._progress,
         )
 
@@ -290,10 +330,10 @@ class Project:
     def _open_index(self, url: IndexUrl) -> SimpleIndex:
         from glue_pkgmgr.adapters.simple_index import SimpleIndex
 
-        return SimpleIndex(url, self._environ, clock=self._clock)
+        return SimpleIndex(url, self._environ, clock=self.clock)
 
     def _deliverer(self) -> Deliverer:
-        return Deliverer(mint=self._mint, open_index=self._open_index, staging=self._staging, clock=self._clock)
+        return Deliverer(mint=self._mint, open_index=self._open_index, staging=self._staging, clock=self.clock)
 
     def _policy(self, runtime: GlueRuntime) -> Policy:
         policy = self.settings.policy
@@ -302,7 +342,7 @@ class Project:
             internal=policy.internal,
             minimum_age=policy.minimum_age,
             runtime=runtime,
-            now=self._clock(),
+            now=self.clock(),
         )
 
     def _usual_runtime(self) -> GlueRuntime:

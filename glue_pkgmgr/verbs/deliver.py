@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_never
 
-from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl
+from glue_pkgmgr.core.index_url import SHORTEST
 from glue_pkgmgr.core.job import (
     Delivery,
     ModuleArguments,
@@ -20,10 +19,7 @@ from glue_pkgmgr.core.job import (
 )
 from glue_pkgmgr.core.lockfile import Lock, requirements_text
 from glue_pkgmgr.errors import NotInstallable
-from glue_pkgmgr.ports import Clock, OpenIndex, Staging
-
-Mint = Callable[[timedelta], IndexUrl]
-"""Mints an index URL of the approved repository, valid for the given time."""
+from glue_pkgmgr.ports import Clock, Mint, OpenIndex, Staging
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

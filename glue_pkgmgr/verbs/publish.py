@@ -10,14 +10,11 @@ from datetime import datetime, timedelta
 from packaging.version import Version
 
 from glue_pkgmgr.core.built_file import BuiltFile
-from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl
+from glue_pkgmgr.core.index_url import SHORTEST
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.errors import IndexAccessError, NotInstallable, SettingsError
-from glue_pkgmgr.ports import Asset, Clock, OpenIndex, OpenUploader, PackageIndex, Progress, Repositories
-
-Mint = Callable[[timedelta], IndexUrl]
-"""Mints an index URL of the repository, valid for the given time."""
+from glue_pkgmgr.ports import Asset, Clock, Mint, OpenIndex, OpenUploader, PackageIndex, Progress, Repositories
 
 _PATIENCE = timedelta(seconds=60)  # CodeArtifact usually shows an upload within a second
 _FIRST_PAUSE = 0.1  # seconds
