@@ -1,0 +1,66 @@
+"""Small wheels and sdists made in memory: real enough for pip, uv and twine."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import tarfile
+import zipfile
+from collections.abc import Sequence
+
+
+def metadata(name: str, version: str, *, requires: Sequence[str] = (), requires_python: str = ">=3.8") -> str:
+    """Return the core metadata of a made distribution."""
+    lines = [
+        "Metadata-Version: 2.1",
+        f"Name: {name}",
+        f"Version: {version}",
+        f"Summary: {name} made for a test",
+        "Home-page: http://127.0.0.1/home",
+        "License: MIT",
+        f"Requires-Python: {requires_python}",
+        *(f"Requires-Dist: {requirement}" for requirement in requires),
+        "",
+        f"# {name}\n\nIts readme.",
+    ]
+    return "\n".join(lines)
+
+
+def wheel(name: str, version: str, *, payload: bytes = b"", requires: Sequence[str] = ()) -> tuple[str, bytes]:
+    """Return file name and bytes of a wheel whose one module has `version` and `payload` in it."""
+    module = name.replace("-", "_").lower()
+    info = f"{module}-{version}.dist-info"
+    files = {
+        f"{module}/__init__.py": f"VERSION = {version!r}\n".encode() + payload,
+        f"{info}/METADATA": metadata(name, version, requires=requires).encode(),
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = [f"{path},sha256={_urlsafe(content)},{len(content)}" for path, content in files.items()]
+    files[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""]).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path, content in files.items():
+            archive.writestr(zipfile.ZipInfo(path, (2026, 1, 1, 0, 0, 0)), content)
+    return f"{module}-{version}-py3-none-any.whl", buffer.getvalue()
+
+
+def sdist(name: str, version: str, *, requires: Sequence[str] = ()) -> tuple[str, bytes]:
+    """Return file name and bytes of an sdist that holds its metadata only."""
+    module = name.replace("-", "_").lower()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        content = metadata(name, version, requires=requires).encode()
+        member = tarfile.TarInfo(f"{module}-{version}/PKG-INFO")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return f"{module}-{version}.tar.gz", buffer.getvalue()
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _urlsafe(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
