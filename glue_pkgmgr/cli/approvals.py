@@ -1,0 +1,66 @@
+"""`glue-pkgmgr approvals`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+import click
+
+from glue_pkgmgr.cli.help_text import examples
+from glue_pkgmgr.cli.output import Table
+from glue_pkgmgr.cli.session import Session, today
+
+if TYPE_CHECKING:
+    from glue_pkgmgr.core.allowlist import Approval
+
+
+@click.command(
+    "approvals",
+    short_help="Show the allow-list.",
+    epilog=examples("glue-pkgmgr approvals", "glue-pkgmgr approvals | grep expired"),
+)
+@click.pass_obj
+def command(session: Session) -> None:
+    """Show every approval, in the order of the file; those that no longer count are marked expired."""
+    approvals = session.project().approvals().approvals
+    session.output.result(
+        {"approvals": [approval_data(one, today()) for one in approvals]},
+        approval_table(approvals, today()) if approvals else "nothing is approved yet; see `approve --help`",
+    )
+
+
+def approval_table(approvals: Sequence[Approval], today: date) -> Table:
+    """Return approvals as people read them."""
+    rows = [
+        (
+            one.project,
+            str(one.versions),
+            one.approved_by,
+            _until(one, today),
+            ", ".join(sorted(one.glue_versions)) or "all",
+            one.reason,
+        )
+        for one in approvals
+    ]
+    return Table(("project", "versions", "by", "until", "glue", "reason"), rows)
+
+
+def approval_data(approval: Approval, today: date) -> dict[str, object]:
+    """Return an approval as programs read it; an empty `glue_versions` means all of them."""
+    return {
+        "project": approval.project,
+        "versions": str(approval.versions),
+        "approved_by": approval.approved_by,
+        "reason": approval.reason,
+        "until": approval.until.isoformat() if approval.until else None,
+        "expired": not approval.in_force(today),
+        "glue_versions": sorted(approval.glue_versions),
+    }
+
+
+def _until(approval: Approval, today: date) -> str:
+    if approval.until is None:
+        return ""
+    return f"{approval.until}{'' if approval.in_force(today) else ' expired'}"

@@ -1,0 +1,107 @@
+"""A job run as it is watched: its states, the seconds in each, and the last log line, until it has ended."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from glue_pkgmgr.cli.output import Output, harmless
+from glue_pkgmgr.core.job import JobRun, LogLine
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_TAIL = 40  # lines: a Python traceback with Spark's own below it
+_FRAMES_PER_SECOND = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """How a run ended: its final state, the seconds spent in each, and the last lines of its log."""
+
+    run: JobRun
+    seconds: dict[str, float]
+    tail: list[LogLine]
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What has been seen of a run so far."""
+
+    clock: Callable[[], float]
+    run: JobRun | None = None
+    since: float = 0.0
+    last_line: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    tail: deque[LogLine] = field(default_factory=lambda: deque(maxlen=_TAIL))
+
+    def enter(self, run: JobRun) -> bool:
+        """Take note of `run` as it is now; return whether its state is a new one."""
+        now = self.clock()
+        changed = self.run is None or run.state is not self.run.state
+        if changed:
+            if self.run is not None:
+                self.seconds[self.run.state.value] = self.seconds.get(self.run.state.value, 0.0) + now - self.since
+            self.since = now
+        self.run = run
+        return changed
+
+    def line(self, line: LogLine) -> None:
+        self.tail.append(line)
+        self.last_line = line.text.strip() or self.last_line
+
+
+def follow(
+    output: Output, events: Iterable[JobRun | LogLine], *, clock: Callable[[], float] = time.monotonic
+) -> Followed:
+    """Show `events` of a run, the last being its end, and return how it ended.
+
+    A new state and each line the script prints get a line of their own, Spark's and the installer's lines
+    only when VERBOSE. On a terminal a moving last line shows the seconds and the latest of all lines.
+    """
+    watch = _Watch(clock)
+    with _moving_line(output, watch) if output.live else nullcontext(output.progress) as say:
+        for event in events:
+            if isinstance(event, LogLine):
+                watch.line(event)
+                if event.stream == "output":
+                    say(f"  {event.text}")
+                else:
+                    output.detail(f"  {event.text}")
+            elif watch.enter(event):
+                say(event.state.value)
+    if watch.run is None:
+        raise AssertionError("a run was followed without being seen")
+    return Followed(run=watch.run, seconds=watch.seconds, tail=list(watch.tail))
+
+
+@contextmanager
+def _moving_line(output: Output, watch: _Watch) -> Iterator[Callable[[str], None]]:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.spinner import Spinner
+    from rich.text import Text
+
+    spinner = Spinner("dots")
+
+    def draw() -> RenderableType:
+        if watch.run is None:
+            return Text("")
+        text = f"{watch.run.state.value} {watch.clock() - watch.since:.0f} s  {harmless(watch.last_line)}"
+        spinner.update(text=Text(text.replace("\t", " "), no_wrap=True, overflow="ellipsis"))
+        return spinner
+
+    console = Console(file=output.stderr)
+    live = Live(
+        get_renderable=draw,
+        console=console,
+        refresh_per_second=_FRAMES_PER_SECOND,
+        transient=True,
+        auto_refresh=True,
+    )
+    with live:
+        yield lambda text: console.print(Text(harmless(text)))

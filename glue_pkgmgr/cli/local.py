@@ -1,0 +1,175 @@
+"""`glue-pkgmgr local`: the stand-in for AWS on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from glue_pkgmgr.cli.help_text import InOrder, examples
+from glue_pkgmgr.cli.output import Failure, Table
+from glue_pkgmgr.cli.session import Session
+from glue_pkgmgr.errors import SettingsError
+
+if TYPE_CHECKING:
+    from glue_pkgmgr.local.lifecycle import StandInStatus
+    from glue_pkgmgr.local.state import StandIn
+
+EXIT_CANNOT_EXECUTE = 126  # as shells report it
+EXIT_NOT_FOUND = 127
+
+_state = click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Its state folder; by default .glue-pkgmgr/local beside the settings file.",
+)
+
+
+@click.group(
+    "local",
+    cls=InOrder,
+    epilog=examples("glue-pkgmgr local up", "glue-pkgmgr local exec -- aws s3 ls", "glue-pkgmgr local down"),
+    short_help="Run the stand-in for AWS on this machine.",
+    no_args_is_help=True,
+)
+def command() -> None:
+    """Run the stand-in for AWS: CodeArtifact, the package index, Glue job runs, S3 and more, on loopback only."""
+
+
+@command.command(
+    "up",
+    short_help="Start it, or find it running, and make what the settings name.",
+    epilog=examples("glue-pkgmgr local up", "glue-pkgmgr local up --state /tmp/second --port 8123"),
+)
+@_state
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Its port; by default, or 0, a free one."
+)
+@click.option(
+    "--nearest-python",
+    is_flag=True,
+    help="Run jobs on the nearest Python where the Glue version's is absent.",
+)
+@click.pass_obj
+def up(session: Session, state: Path | None, port: int, nearest_python: bool) -> None:
+    """Start the stand-in in the background, or find it running, and make what the settings name in it.
+
+    Packages and S3 objects survive `local down`.
+    """
+    from glue_pkgmgr.local import lifecycle
+
+    settings = session.project().settings
+    folder = state or lifecycle.default_state(settings)
+    stand_in = lifecycle.up(
+        settings, state=folder, port=port, nearest_python=nearest_python, progress=session.output.progress
+    )
+    session.output.result(
+        _data(stand_in, folder),
+        _table(stand_in, folder),
+        "use it: glue-pkgmgr local exec -- COMMAND",
+    )
+
+
+@command.command("down", short_help="Stop it.", epilog=examples("glue-pkgmgr local down"))
+@_state
+@click.pass_obj
+def down(session: Session, state: Path | None) -> None:
+    """Stop the stand-in and every job run in it. Its packages and S3 objects stay."""
+    from glue_pkgmgr.local import lifecycle
+
+    folder = _folder(session, state)
+    stopped = lifecycle.down(folder)
+    session.output.result(
+        {"stopped": stopped, "state": str(folder)},
+        "stopped" if stopped else f"no stand-in is running in {folder}",
+    )
+
+
+@command.command("status", short_help="Show whether it runs.", epilog=examples("glue-pkgmgr local status"))
+@_state
+@click.pass_obj
+def status(session: Session, state: Path | None) -> None:
+    """Show whether a stand-in runs, and where its services listen."""
+    from glue_pkgmgr.local import lifecycle
+
+    found = lifecycle.status(_folder(session, state))
+    if found.stand_in is None:
+        session.output.result(_condition_data(found), f"no stand-in was started in {found.state}")
+    else:
+        data = {**_data(found.stand_in, found.state), **_condition_data(found)}
+        session.output.result(data, f"{found.condition}", _table(found.stand_in, found.state))
+
+
+@command.command(
+    "exec",
+    short_help="Run a command with its endpoints and credentials.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog=examples(
+        "glue-pkgmgr local exec -- aws s3 ls",
+        "glue-pkgmgr local exec -- python my_orchestration.py",
+    ),
+)
+@_state
+@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD...")
+@click.pass_obj
+def execute(session: Session, state: Path | None, words: tuple[str, ...]) -> int:
+    """Run CMD with the endpoints and credentials of the stand-in in its environment.
+
+    CMD takes this process's place: its input, output, signals and exit status are its own.
+    """
+    from glue_pkgmgr.local.state import StateFolder
+
+    folder = _folder(session, state)
+    stand_in = StateFolder(folder).read()
+    if stand_in is None or not stand_in.alive:
+        raise SettingsError(f"no stand-in is running in {folder}; start it with `glue-pkgmgr local up`")
+    try:
+        os.execvpe(words[0], words, stand_in.environment(os.environ))  # noqa: S606 - no shell is the point
+    except FileNotFoundError:
+        return _not_run(session, f"no command {words[0]!r} on PATH", EXIT_NOT_FOUND)
+    except OSError as e:
+        return _not_run(session, f"cannot run {words[0]!r}: {e.strerror}", EXIT_CANNOT_EXECUTE)
+
+
+def _not_run(session: Session, message: str, status: int) -> int:
+    session.output.error(Failure("CommandNotRun", message, status))
+    return status
+
+
+def _folder(session: Session, state: Path | None) -> Path:
+    if state is not None:
+        return state
+    from glue_pkgmgr.local.lifecycle import default_state
+
+    return default_state(session.project().settings)
+
+
+def _condition_data(status: StandInStatus) -> dict[str, object]:
+    return {"running": status.running, "condition": status.condition.value, "state": str(status.state)}
+
+
+def _data(stand_in: StandIn, folder: Path) -> dict[str, object]:
+    return {
+        "endpoint": stand_in.endpoint,
+        "s3_endpoint": stand_in.s3_endpoint,
+        "account": stand_in.account,
+        "region": stand_in.region,
+        "nearest_python": stand_in.nearest_python,
+        "pid": stand_in.pid,
+        "started": stand_in.started.isoformat(),
+        "state": str(folder),
+    }
+
+
+def _table(stand_in: StandIn, folder: Path) -> Table:
+    rows = [
+        ("AWS and package index", stand_in.endpoint),
+        ("S3", stand_in.s3_endpoint),
+        ("account", f"{stand_in.account} {stand_in.region}"),
+        ("process", f"{stand_in.pid} since {stand_in.started:%Y-%m-%d %H:%M:%S} UTC"),
+        ("state", str(folder)),
+    ]
+    return Table(("stand-in", "where"), rows)

@@ -1,0 +1,243 @@
+"""Verb `doctor`: what is set up, what is missing, what to do."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from threading import Thread
+from typing import Protocol
+
+from glue_pkgmgr.core.repository import RepositoryAddress
+from glue_pkgmgr.core.runtime import RUNTIMES, GlueRuntime
+from glue_pkgmgr.errors import GluePkgmgrError
+from glue_pkgmgr.settings import Bundle, JobSettings, Settings
+from glue_pkgmgr.verbs.approve import read_allowlist
+from glue_pkgmgr.verbs.lock import read_lock
+
+LONGEST = 45.0
+"""Seconds the checks may take: more than the time limit of any process that one of them starts."""
+
+
+class Health(StrEnum):
+    """How something stands. WRONG keeps some verb from working, WARNING does not."""
+
+    OK = "ok"
+    WARNING = "warning"
+    WRONG = "wrong"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check found, and what to do about it."""
+
+    health: Health
+    detail: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A verdict with the name of its check."""
+
+    check: str
+    verdict: Verdict
+
+
+Checks = Mapping[str, Callable[[], Verdict]]
+"""Checks by name, in the order to show them."""
+
+
+class RepositoryLinks(Protocol):
+    """Where else a repository looks."""
+
+    @property
+    def upstreams(self) -> Sequence[str]:
+        """The repositories behind it."""
+        ...
+
+    @property
+    def external_connections(self) -> Sequence[str]:
+        """The public indexes behind it."""
+        ...
+
+
+def diagnose(checks: Checks, *, seconds: float = LONGEST) -> tuple[Finding, ...]:
+    """Make all `checks` at the same time and return their findings in order.
+
+    One that fails is WRONG with its error, one that is not done after `seconds` is given up: neither keeps
+    another from being made.
+    """
+    verdicts: dict[str, Verdict] = {}
+
+    def look(name: str, check: Callable[[], Verdict]) -> None:
+        verdicts[name] = _verdict(check)
+
+    # Daemons: a check that hangs must not keep the process from ending.
+    threads = [Thread(target=look, args=item, daemon=True) for item in checks.items()]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    late = Verdict(Health.WRONG, f"no answer within {seconds:g} s", "check the network, then try again")
+    return tuple(Finding(check=name, verdict=verdicts.get(name, late)) for name in checks)
+
+
+def unknown(checks: Checks, because: str) -> tuple[Finding, ...]:
+    """Return the findings of `checks` that it makes no sense to make."""
+    return tuple(Finding(check=name, verdict=Verdict(Health.UNKNOWN, because)) for name in checks)
+
+
+
+def _verdict(check: Callable[[], Verdict]) -> Verdict:
+    try:
+        return check()
+    except GluePkgmgrError as e:
+        return Verdict(Health.WRONG, str(e))
+    except Exception as e:
+        return Verdict(Health.WRONG, f"{type(e).__name__}: {e}", "this is a bug, please report it")
+
+
+def machine_checks(
+    *,
+    uv: Callable[[], str],
+    index: Callable[[], str],
+    java: Callable[[], Path | None],
+    python_for: Callable[[tuple[int, int]], Path | None],
+    stand_in_lacks: Callable[[], Sequence[str]],
+) -> Checks:
+    """Return the checks of this machine that need no settings.
+
+    `uv` tells its version and `index` the index pip uses once it has answered; `java` and `python_for` find
+    what job runs need, `stand_in_lacks` names the parts of the stand-in that are not installed.
+    """
+    return {
+        "Python": lambda: Verdict(Health.OK, platform.python_version()),
+        "uv": lambda: Verdict(Health.OK, uv()),
+        "package index": lambda: Verdict(Health.OK, f"{index()} answers"),
+        "stand-in": lambda: _stand_in(stand_in_lacks()),
+        "Java": lambda: _java(java()),
+        "job runs here": lambda: _runnable({runtime: python_for(runtime.python) for runtime in RUNTIMES.values()}),
+    }
+
+
+def _stand_in(lacking: Sequence[str]) -> Verdict:
+    if lacking:
+        return Verdict(
+            Health.WARNING,
+            f"{', '.join(lacking)} not installed",
+            "to use it: pip install 'glue-pkgmgr[local]'",
+        )
+    return Verdict(Health.OK, "all its parts are installed")
+
+
+def _java(home: Path | None) -> Verdict:
+    if home is None:
+        return Verdict(Health.WARNING, "no suitable Java", "nothing: the stand-in fetches one on first use")
+    return Verdict(Health.OK, str(home))
+
+
+def _runnable(pythons: Mapping[GlueRuntime, Path | None]) -> Verdict:
+    exact = [runtime.version for runtime, python in pythons.items() if python]
+    absent = [f"{one.version} (Python {one.python_text})" for one, python in pythons.items() if not python]
+    if not exact:
+        return Verdict(Health.WARNING, "no Python of any Glue version", "use `local up --nearest-python`")
+    return Verdict(
+        Health.OK,
+        f"Glue {', '.join(exact)}" + (f"; not {', '.join(absent)}" if absent else ""),
+        "for the others, install that Python or use `local up --nearest-python`" if absent else "",
+    )
+
+
+def settings_checks(settings: Settings) -> Checks:
+    """Return the checks of the files that the settings name."""
+    return {
+        "settings": lambda: Verdict(Health.OK, str(settings.path)),
+        "allow-list": lambda: _allowlist(settings),
+        **{f"lock {bundle.name}": _lock_check(bundle, settings) for bundle in settings.bundles.values()},
+        **{f"script {job.key}": _script_check(job, settings) for job in settings.jobs.values()},
+    }
+
+
+def _allowlist(settings: Settings) -> Verdict:
+    count = len(read_allowlist(settings.policy.allowlist).approvals)
+    return Verdict(Health.OK, f"{settings.policy.allowlist.name}: {count} approval{'' if count == 1 else 's'}")
+
+
+def _lock_check(bundle: Bundle, settings: Settings) -> Callable[[], Verdict]:
+    def check() -> Verdict:
+        anew = f"glue-pkgmgr lock {bundle.name}"
+        if not (settings.policy.locks / bundle.lock_filename).exists():
+            return Verdict(Health.WARNING, f"no lock for Glue {bundle.runtime.version} yet", anew)
+        lock = read_lock(bundle, settings.policy.locks)
+        if lock.request != tuple(str(item) for item in bundle.modules):
+            return Verdict(Health.WRONG, f"{bundle.lock_filename} was made for another request", anew)
+        return Verdict(Health.OK, f"{len(lock.pins)} releases, {len(lock.installed)} of them to install")
+
+    return check
+
+
+def _script_check(job: JobSettings, settings: Settings) -> Callable[[], Verdict]:
+    def check() -> Verdict:
+        if job.script.startswith("s3://") or (settings.root / job.script).is_file():
+            return Verdict(Health.OK, job.script)
+        return Verdict(Health.WRONG, f"{job.script} is not there", f"correct jobs.{job.key}.script")
+
+    return check
+
+
+def remote_checks(
+    settings: Settings,
+    *,
+    links: Callable[[RepositoryAddress], RepositoryLinks],
+    definition: Callable[[str], Mapping[str, object] | None],
+) -> Checks:
+    """Return the checks of what the settings name in AWS: repositories and job definitions."""
+    codeartifact = settings.codeartifact
+    return {
+        f"repository {codeartifact.repository}": lambda: _approved(links(codeartifact.approved_repository)),
+        f"repository {codeartifact.store}": lambda: _store(links(codeartifact.store_repository)),
+        **{f"job {job.key}": _job_check(job, definition) for job in settings.jobs.values()},
+    }
+
+
+def _approved(links: RepositoryLinks) -> Verdict:
+    behind = (*links.upstreams, *links.external_connections)
+    if behind:
+        return Verdict(
+            Health.WRONG,
+            f"looks into {', '.join(behind)} too: jobs can install what nobody approved",
+            "remove its upstreams; `glue-pkgmgr mirror sync` fills it",
+        )
+    return Verdict(Health.OK, "looks nowhere else")
+
+
+def _store(links: RepositoryLinks) -> Verdict:
+    behind = (*links.external_connections, *links.upstreams)
+    if not behind:
+        return Verdict(Health.WARNING, "has no public index behind it", "add the external connection public:pypi")
+    return Verdict(Health.OK, f"looks into {', '.join(behind)}")
+
+
+def _job_check(
+    job: JobSettings, definition: Callable[[str], Mapping[str, object] | None]
+) -> Callable[[], Verdict]:
+    def check() -> Verdict:
+        found = definition(job.name)
+        wanted = job.bundle.runtime.version
+        if found is None:
+            return Verdict(Health.WRONG, f"no Glue job {job.name!r}", "create it; in the stand-in: `local up`")
+        if found.get("GlueVersion") != wanted:
+            return Verdict(
+                Health.WRONG,
+                f"{job.name} runs Glue {found.get('GlueVersion')}, its bundle is for {wanted}",
+                "update the job, or change the bundle's glue-version and lock again",
+            )
+        return Verdict(Health.OK, f"{job.name} runs Glue {wanted}")
+
+    return check
