@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +26,7 @@ options, _ = create_command("install").parse_args([])
 print(json.dumps({"index_url": options.index_url, "cert": options.cert, "no_index": options.no_index,
                   "proxy": options.proxy}))
 """
-_ASK_SECONDS = 30.0
+_ASK_SECONDS = 60.0
 _CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
@@ -105,3 +105,19 @@ def _ca_bundle(environ: Mapping[str, str], source: IndexSource | None) -> str | 
     if source is not None and source.ca_bundle:
         return str(source.ca_bundle)
     return next((environ[name] for name in _CA_VARIABLES if environ.get(name)), None)
+
+
+def main(command: Sequence[str]) -> None:
+    """Become `command` (a pip or uv call) in the environment that sees only the index pip is configured to use.
+
+    This is how the project sets itself up: `python -m glue_pkgmgr.index_source COMMAND…`, stdlib and pip only.
+    """
+    environment = installer_environment(os.environ, configured_index(os.environ))
+    os.execvpe(command[0], list(command), environment)  # noqa: S606 - to become the command is the point
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (SettingsError, OSError) as e:
+        sys.exit(f"error: {e}")

@@ -10,8 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from glue_pkgmgr.errors import SettingsError
 
 
@@ -79,28 +77,27 @@ def end_tree(pid: int, grace: float = 5.0) -> None:
 
     A process that is already gone is no error. Descendants that left the session are found too.
     """
-    with suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(pid)
-        tree = [*parent.children(recursive=True), parent]
-        _signal_all(tree, signal.SIGTERM)
-        _, alive = psutil.wait_procs(tree, timeout=grace)
-        # Children born while we waited belong to the tree as well.
-        young = [child for p in alive for child in _children(p)]
-        _signal_all([*alive, *young], signal.SIGKILL)
-        psutil.wait_procs([*alive, *young], timeout=grace)
+    import psutil  # here: setting up runs this module before anything is installed
 
-
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
+    def descendants(process: psutil.Process) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            return process.children(recursive=True)
         return []
 
+    def signal_all(processes: Sequence[psutil.Process], number: int) -> None:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
-def _signal_all(processes: Sequence[psutil.Process], number: int) -> None:
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        tree = [*descendants(parent), parent]
+        signal_all(tree, signal.SIGTERM)
+        _, alive = psutil.wait_procs(tree, timeout=grace)
+        # Children born while we waited belong to the tree as well.
+        alive += [child for process in alive for child in descendants(process)]
+        signal_all(alive, signal.SIGKILL)
+        psutil.wait_procs(alive, timeout=grace)
 
 
 def _text(raw: bytes, secrets: Sequence[str]) -> str:
