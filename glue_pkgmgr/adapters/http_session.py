@@ -24,6 +24,7 @@ RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 
 READING = Retry(
     total=4,
+    connect=2,
     read=1,  # a silent server has already taken a minute
     backoff_factor=0.3,
     backoff_jitter=0.3,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import tarfile
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,10 +100,10 @@ class TwineUploader:
 def _package(path: Path) -> PackageFile:
     try:
         return PackageFile.from_filename(str(path), comment=None)
+    except (TwineException, tarfile.TarError, zipfile.BadZipFile, zlib.error, ValueError, KeyError) as e:
+        raise SettingsError(f"{path.name} is not a distribution an index accepts: {e}; build it again") from e
     except OSError as e:
         raise SettingsError(f"cannot read {path}: {e.strerror or e}") from e
-    except (TwineException, ValueError, KeyError) as e:
-        raise SettingsError(f"{path.name} is not a distribution an index accepts: {e}; build it again") from e
 
 
 def _worth_another_try(answer: requests.Response | requests.RequestException) -> bool:
