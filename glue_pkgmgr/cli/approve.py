@@ -21,7 +21,7 @@ _ANSWER_SECONDS = 5.0
     short_help="Add approvals to the allow-list.",
     epilog=examples(
         'glue-pkgmgr approve boto3==1.40.61 --reason "matches the Glue 5.1 image"',
-        'glue-pkgmgr approve "polars>=1.30,<2" --reason "review 42" --until 2027-06-30',
+        'glue-pkgmgr approve "polars>=1.30,<2" --reason "case 42" --until 2027-06-30',
     ),
 )
 @click.argument("requests", nargs=-1, required=True, metavar="REQ...")

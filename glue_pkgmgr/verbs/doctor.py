@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +13,7 @@ from threading import Thread
 from typing import Protocol
 
 from glue_pkgmgr.core.repository import RepositoryAddress
-from glue_pkgmgr.core.runtime import RUNTIMES, GlueRuntime
+from glue_pkgmgr.core.runtime import RUNTIMES
 from glue_pkgmgr.errors import GluePkgmgrError
 from glue_pkgmgr.settings import Bundle, JobSettings, Settings
 from glue_pkgmgr.verbs.approve import read_allowlist
@@ -47,6 +48,8 @@ class Finding:
     check: str
     verdict: Verdict
 
+
+PythonVersion = tuple[int, int]
 
 Checks = Mapping[str, Callable[[], Verdict]]
 """Checks by name, in the order to show them."""
@@ -93,7 +96,6 @@ def unknown(checks: Checks, because: str) -> tuple[Finding, ...]:
     return tuple(Finding(check=name, verdict=Verdict(Health.UNKNOWN, because)) for name in checks)
 
 
-
 def _verdict(check: Callable[[], Verdict]) -> Verdict:
     try:
         return check()
@@ -108,7 +110,7 @@ def machine_checks(
     uv: Callable[[], str],
     index: Callable[[], str],
     java: Callable[[], Path | None],
-    python_for: Callable[[tuple[int, int]], Path | None],
+    python_for: Callable[[PythonVersion], Path | None],
     stand_in_lacks: Callable[[], Sequence[str]],
 ) -> Checks:
     """Return the checks of this machine that need no settings.
@@ -122,7 +124,7 @@ def machine_checks(
         "package index": lambda: Verdict(Health.OK, f"{index()} answers"),
         "stand-in": lambda: _stand_in(stand_in_lacks()),
         "Java": lambda: _java(java()),
-        "job runs here": lambda: _runnable({runtime: python_for(runtime.python) for runtime in RUNTIMES.values()}),
+        "job runs here": lambda: _runnable(python_for),
     }
 
 
@@ -142,9 +144,12 @@ def _java(home: Path | None) -> Verdict:
     return Verdict(Health.OK, str(home))
 
 
-def _runnable(pythons: Mapping[GlueRuntime, Path | None]) -> Verdict:
-    exact = [runtime.version for runtime, python in pythons.items() if python]
-    absent = [f"{one.version} (Python {one.python_text})" for one, python in pythons.items() if not python]
+def _runnable(python_for: Callable[[PythonVersion], Path | None]) -> Verdict:
+    wanted = sorted({runtime.python for runtime in RUNTIMES.values()})
+    with ThreadPoolExecutor() as pool:  # each question starts a process or several
+        here = {version for version, python in zip(wanted, pool.map(python_for, wanted), strict=True) if python}
+    exact = [one.version for one in RUNTIMES.values() if one.python in here]
+    absent = [f"{one.version} (Python {one.python_text})" for one in RUNTIMES.values() if one.python not in here]
     if not exact:
         return Verdict(Health.WARNING, "no Python of any Glue version", "use `local up --nearest-python`")
     return Verdict(

@@ -1,0 +1,80 @@
+"""How a job run is watched."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from datetime import UTC, datetime
+
+import pytest
+
+from glue_pkgmgr.cli.follow import follow
+from glue_pkgmgr.cli.output import NORMAL, QUIET, VERBOSE, Output
+from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine
+
+
+def run(state: JobRunState) -> JobRun:
+    return JobRun(job="taxi", id=JobRunId("jr_1"), state=state)
+
+
+def line(text: str, stream: str = "output") -> LogLine:
+    return LogLine(time=datetime(2026, 11, 22, tzinfo=UTC), stream=stream, text=text)
+
+
+EVENTS = [
+    run(JobRunState.STARTING),
+    line("Successfully installed glueutils-0.2.0", "error"),
+    run(JobRunState.RUNNING),
+    line("rows=12"),
+    run(JobRunState.RUNNING),
+    run(JobRunState.SUCCEEDED),
+]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def seconds():
+    """Return a clock that each look moves on by one second."""
+    return itertools.count(step=1.0).__next__
+
+
+def test_the_end_is_the_last_state_and_each_state_has_its_seconds():
+    followed = follow(Output(stderr=io.StringIO()), EVENTS, clock=seconds())
+    assert followed.run == run(JobRunState.SUCCEEDED)
+    assert followed.seconds == {"STARTING": 1.0, "RUNNING": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "shown"),
+    [
+        (QUIET, []),
+        (NORMAL, ["STARTING", "RUNNING", "  rows=12", "SUCCEEDED"]),
+        (
+            VERBOSE,
+            ["STARTING", "  Successfully installed glueutils-0.2.0", "RUNNING", "  rows=12", "SUCCEEDED"],
+        ),
+    ],
+)
+def test_without_a_terminal_states_and_the_scripts_lines_are_plain_lines(verbosity, shown):
+    stderr = io.StringIO()
+    follow(Output(stderr=stderr, verbosity=verbosity), EVENTS)
+    assert stderr.getvalue().splitlines() == shown
+
+
+def test_on_a_terminal_states_and_lines_stay_and_foreign_control_characters_do_nothing(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    stderr = Terminal()
+    follow(Output(stderr=stderr), [*EVENTS[:3], line("\x1b]0;owned\x07"), EVENTS[-1]])
+    shown = stderr.getvalue()
+    assert "RUNNING\n" in shown
+    assert r"\x1b]0;owned\x07" in shown
+    assert "\x1b]0;owned" not in shown
+
+
+def test_the_tail_holds_the_last_lines_of_both_streams():
+    lines = [line(f"line {n}", "error") for n in range(100)]
+    followed = follow(Output(stderr=io.StringIO()), [run(JobRunState.RUNNING), *lines, run(JobRunState.FAILED)])
+    assert [one.text for one in followed.tail] == [f"line {n}" for n in range(60, 100)]
