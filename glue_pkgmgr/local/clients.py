@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 import boto3
@@ -21,10 +22,12 @@ _CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard"
 
 
 class Clients:
-    """Makes clients of one stand-in."""
+    """The clients of one stand-in, one per service. Safe for many threads."""
 
     def __init__(self, stand_in: StandIn) -> None:
         self._stand_in = stand_in
+        self._made: dict[str, Any] = {}
+        self._making = threading.Lock()  # a session is not made for threads, a client is
         self._session = boto3.session.Session(
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=ACCESS_KEY,
@@ -33,6 +36,12 @@ class Clients:
         )
 
     def __call__(self, service: str) -> Any:
-        """Return a client for `service`, by its name in boto3."""
+        """Return the client for `service`, by its name in boto3."""
+        with self._making:
+            if service not in self._made:
+                self._made[service] = self._make(service)
+            return self._made[service]
+
+    def _make(self, service: str) -> Any:
         endpoint = self._stand_in.s3_endpoint if service == "s3" else self._stand_in.endpoint
         return self._session.client(service, endpoint_url=endpoint, config=_CONFIG)

@@ -84,7 +84,7 @@ def up(
     _require_parts()
     folder = StateFolder(state.absolute())
     folder.prepare()
-    with folder.locked(_START_SECONDS):
+    with folder.starting(_START_SECONDS):
         stand_in = _running(folder)
         if stand_in:
             _require_same(stand_in, settings, port, nearest_python)
@@ -110,7 +110,7 @@ def down(state: Path) -> bool:
     folder = StateFolder(state.absolute())
     if folder.read() is None:
         return False
-    with folder.locked(_START_SECONDS):
+    with folder.starting(_START_SECONDS):
         stand_in = folder.read()
         if stand_in is None:
             return False
@@ -208,10 +208,10 @@ def _start(folder: StateFolder, settings: Settings, port: int, nearest_python: b
             outcome = _await_line(pipe, time.monotonic() + _START_SECONDS)
         except BaseException:
             _end_group(process.pid, pipe)
-            folder.forget()
             raise
-    if "error" in outcome:
-        raise SettingsError(outcome["error"])
+        if "error" in outcome:
+            _end_group(process.pid, pipe)
+            raise SettingsError(outcome["error"])
     stand_in = folder.read()
     if not outcome or stand_in is None:
         raise SettingsError(f"the stand-in ended while it started: {_last_line(folder.log)}; see {folder.log}")

@@ -20,7 +20,7 @@ from glue_pkgmgr.local import warden
 _log = logging.getLogger(__name__)
 
 _LISTENING = re.compile(r"Starting s3 server on \[(http://127\.0\.0\.1:\d+)/\]")
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 
 

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 128
+_TAKE_OVER_SECONDS = 30.0
 _IDLE_SECONDS = 300.0
 
 
@@ -60,27 +61,42 @@ def main(argv: Sequence[str]) -> int:
     """Serve until SIGTERM and return the exit status."""
     if os.fork():
         os._exit(0)  # whoever started us need not wait for the end of a child that has its own life
-    options, report_descriptor = _parse(argv)
-    os.set_inheritable(report_descriptor, False)
+    options, report = _parse(argv)
+    starter = _Starter(report)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     _log_to_stderr()
-    with os.fdopen(report_descriptor, "w", encoding="utf-8") as pipe:
-
-        def report(**outcome: Any) -> None:
-            # If nobody listens any more, this raises: a stand-in that no one waits for does not start.
-            pipe.write(json.dumps(outcome) + "\n")
-            pipe.close()
-
-        try:
-            serve(options, stop, ready=lambda: report(ready=True))
-        except Exception as e:
-            _log.exception("the stand-in ends")
-            if not pipe.closed:
-                report(error=str(e) if isinstance(e, GluePkgmgrError) else f"{type(e).__name__}: {e}")
-            return 1
+    try:
+        serve(options, stop, starter.ready)
+    except Exception as e:
+        _log.exception("the stand-in ends")
+        starter.failed(str(e) if isinstance(e, GluePkgmgrError) else f"{type(e).__name__}: {e}")
+        return 1
     return 0
+
+
+class _Starter:
+    """Whoever waits for this process to be ready, at the other end of a pipe.
+
+    The pipe is never closed here: its end tells the other side that this process is gone.
+    """
+
+    def __init__(self, pipe: int) -> None:
+        os.set_inheritable(pipe, False)
+        self._pipe = pipe
+
+    def ready(self) -> None:
+        """Say so. Raises: BrokenPipeError if nobody waits any more: then there is nothing to start."""
+        self._say(ready=True)
+
+    def failed(self, error: str) -> None:
+        """Say why, if that is still of interest."""
+        with suppress(OSError):
+            self._say(error=error)
+
+    def _say(self, **outcome: Any) -> None:
+        os.write(self._pipe, json.dumps(outcome).encode() + b"\n")
 
 
 def serve(options: Options, stop: threading.Event, ready: Callable[[], None]) -> None:
@@ -90,6 +106,7 @@ def serve(options: Options, stop: threading.Event, ready: Callable[[], None]) ->
     """
     state = StateFolder(options.state)
     with ExitStack() as closers:
+        closers.enter_context(state.serving(_TAKE_OVER_SECONDS))
         closers.callback(state.forget)
         listener = closers.enter_context(closing(listen(options.port)))
         objects = _objects(state, stop)

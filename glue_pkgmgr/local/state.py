@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -141,32 +141,44 @@ class StateFolder:
             "make room or give it another folder with --state"
         )
 
-    @contextmanager
-    def locked(self, timeout: float) -> Iterator[None]:
+    def starting(self, timeout: float) -> AbstractContextManager[None]:
         """Hold the folder for one start or stop at a time, waiting up to `timeout` seconds for another's end.
 
         Raises: SettingsError when another one is still at it.
         """
+        return self._held(
+            "starting.lock",
+            timeout,
+            f"another `local up` or `local down` is at work in {self.root}; try again when it is done",
+        )
+
+    def serving(self, timeout: float) -> AbstractContextManager[None]:
+        """Hold the folder for the one process that serves from it, waiting up to `timeout` seconds.
+
+        Raises: SettingsError when another process still does.
+        """
+        return self._held(
+            "serving.lock",
+            timeout,
+            f"another stand-in still serves from {self.root}; `glue-pkgmgr local down` ends it",
+        )
+
+    @contextmanager
+    def _held(self, name: str, timeout: float, refusal: str) -> Iterator[None]:
         try:
-            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+            # Not inherited by children: the kernel lets the lock go with this process, however it ends.
+            descriptor = os.open(self.root / name, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as e:
             raise self.unusable(e) from e
         try:
-            self._acquire(descriptor, time.monotonic() + timeout)
+            deadline = time.monotonic() + timeout
+            while not _locked(descriptor):
+                if time.monotonic() > deadline:
+                    raise SettingsError(refusal)
+                time.sleep(_LOCK_POLL_SECONDS)
             yield
         finally:
-            os.close(descriptor)  # lets the lock go
-
-    def _acquire(self, descriptor: int, deadline: float) -> None:
-        while True:
-            try:
-                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as e:
-                if time.monotonic() > deadline:
-                    raise SettingsError(
-                        f"another `local up` or `local down` is at work in {self.root}; try again when it is done"
-                    ) from e
-                time.sleep(_LOCK_POLL_SECONDS)
+            os.close(descriptor)
 
     def read(self) -> StandIn | None:
         """Return the stand-in last started here, running or not; None when there is none."""
@@ -192,6 +204,13 @@ class StateFolder:
         """Remove the record of a stand-in that has ended."""
         with suppress(FileNotFoundError):
             self._record.unlink()
+
+
+def _locked(descriptor: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
 
 def _parse(record: Mapping[str, Any]) -> StandIn:

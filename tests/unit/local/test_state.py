@@ -87,10 +87,10 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
 def test_a_folder_in_use_is_waited_for_and_then_refused(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path)
     with (
-        folder.locked(timeout=1),
+        folder.starting(timeout=1),
         pytest.raises(SettingsError, match="another `local up` or `local down`"),
-        folder.locked(timeout=0.1),
+        folder.starting(timeout=0.1),
     ):
         pass
-    with folder.locked(timeout=0):
+    with folder.starting(timeout=0):
         pass
