@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from glue_pkgmgr.adapters.build import ProjectBuild, describe
+from glue_pkgmgr.errors import IndexAccessError, SettingsError
+from glue_pkgmgr.verbs.build import build
+from tests.integration.adapters.loopback import Seen, reply, scripted
+
+GLUEUTILS = Path(__file__).parents[3] / "glueutils"
+
+# A build backend that lives in the project: nothing has to be installed for it.
+BACKEND = """
+import io, os, tarfile, time, zipfile
+
+def build_sdist(folder, config_settings=None):
+    {before}
+    with tarfile.open(os.path.join(folder, "acme_demo-1.0.tar.gz"), "w:gz") as archive:
+        names = sorted(os.listdir("."), reverse=bool(os.environ.get("REVERSED")))
+        for name in names:
+            if os.path.isfile(name):
+                archive.add(name, "acme_demo-1.0/" + name)
+        data = b"Metadata-Version: 2.1\\nName: acme-demo\\nVersion: 1.0\\n"
+        member = tarfile.TarInfo("acme_demo-1.0/PKG-INFO")
+        member.size, member.mtime = len(data), time.time()
+        archive.addfile(member, io.BytesIO(data))
+    return "acme_demo-1.0.tar.gz"
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "acme_demo-1.0-py3-none-any.whl"
+    with open("generated", "w") as file:
+        file.write(os.environ["SOURCE_DATE_EPOCH"] + os.environ["TZ"])
+    moment = time.gmtime(int(os.environ["SOURCE_DATE_EPOCH"]))[:6]
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as archive:
+        for file in sorted(os.listdir(".")):
+            if os.path.isfile(file):
+                member = zipfile.ZipInfo("acme_demo/" + file, moment)
+                member.external_attr = os.stat(file).st_mode << 16
+                archive.writestr(member, open(file, "rb").read())
+    return name
+"""
+PYPROJECT = """
+[build-system]
+requires = [{requires}]
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "acme-demo"
+version = "1.0"
+"""
+
+
+def project(folder: Path, *, before: str = "pass", requires: str = "") -> Path:
+    folder.mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(PYPROJECT.format(requires=requires))
+    (folder / "backend.py").write_text(BACKEND.format(before=before))
+    (folder / "tool.sh").write_text("#!/bin/sh\n")
+    (folder / "tool.sh").chmod(0o755)
+    return folder
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def digests(source: Path, out: Path, **environ: str) -> dict[str, str]:
+    return {file.filename: file.sha256 for file in ProjectBuild({**os.environ, **environ}).build(source, out)}
+
+
+def test_sdist_and_wheel_lie_in_the_folder_and_nothing_else(tmp_path: Path) -> None:
+    files = build(project(tmp_path / "acme"), builder=ProjectBuild(os.environ), out=tmp_path / "out")
+    assert [file.filename for file in files] == ["acme_demo-1.0.tar.gz", "acme_demo-1.0-py3-none-any.whl"]
+    assert sorted(file.path for file in files) == sorted((tmp_path / "out").iterdir())
+    assert [describe(file.path) for file in files] == files
+
+
+def test_folder_umask_time_zone_and_order_of_files_do_not_change_a_byte(tmp_path: Path) -> None:
+    with umask(0o022):
+        first = digests(project(tmp_path / "a"), tmp_path / "out-a")
+    with umask(0o077):
+        source = project(tmp_path / "elsewhere" / "b")
+        for path in source.iterdir():
+            os.utime(path, (10**9, 10**9))
+        second = digests(source, tmp_path / "out-b", TZ="Asia/Tokyo", REVERSED="1", SOURCE_DATE_EPOCH="1")
+    assert first == second
+
+
+def test_an_sdist_holds_no_trace_of_who_built_it_and_when(tmp_path: Path) -> None:
+    with umask(0o077):
+        digests(project(tmp_path / "acme"), tmp_path / "out")
+    with tarfile.open(tmp_path / "out" / "acme_demo-1.0.tar.gz") as archive:
+        members = {member.name: member for member in archive.getmembers()}
+    assert {(m.uid, m.gid, m.uname, m.gname) for m in members.values()} == {(0, 0, "", "")}
+    assert {m.mtime for m in members.values()} == {1_577_836_800}
+    assert members["acme_demo-1.0/tool.sh"].mode == 0o755
+    assert members["acme_demo-1.0/backend.py"].mode == 0o644
+
+
+def test_the_wheel_is_made_of_the_sdist_not_of_the_folder(tmp_path: Path) -> None:
+    digests(project(tmp_path / "acme"), tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "out" / "acme_demo-1.0-py3-none-any.whl") as archive:
+        members = {member.filename: member for member in archive.infolist()}
+    assert "acme_demo/PKG-INFO" in members
+    assert stat.S_IMODE(members["acme_demo/generated"].external_attr >> 16) == 0o644
+
+
+def test_a_backend_sees_no_credentials(tmp_path: Path) -> None:
+    source = project(tmp_path / "acme", before='raise SystemExit(" ".join(sorted(os.environ)))')
+    with pytest.raises(SettingsError) as caught:
+        digests(source, tmp_path / "out", AWS_SECRET_ACCESS_KEY="x", TWINE_PASSWORD="x", HARMLESS="x")
+    assert "HARMLESS" in str(caught.value)
+    assert "AWS_SECRET_ACCESS_KEY" not in str(caught.value)
+    assert "TWINE_PASSWORD" not in str(caught.value)
+
+
+def test_a_backend_that_fails_is_quoted_and_leaves_nothing(tmp_path: Path) -> None:
+    source = project(tmp_path / "acme", before='print("looking for a compiler"); raise SystemExit("none found")')
+    with pytest.raises(SettingsError, match="cannot build acme") as caught:
+        digests(source, tmp_path / "out")
+    assert "looking for a compiler" in str(caught.value)
+    assert "none found" in str(caught.value)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_was_built_before_stays_when_a_build_fails(tmp_path: Path) -> None:
+    before = digests(project(tmp_path / "good"), tmp_path / "out")
+    with pytest.raises(SettingsError):
+        digests(project(tmp_path / "bad", before="1/0"), tmp_path / "out")
+    assert {path.name: describe(path).sha256 for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_folder_without_pyproject_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"it has no pyproject\.toml"):
+        digests(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[build-system\n", "parse"),
+        ("[build-system]\nrequires = 'hatchling'\n", "requires"),
+        (
+            '[build-system]\nrequires = []\nbuild-backend = "no_such_backend"\nbackend-path = ["."]\n',
+            "no_such_backend",
+        ),
+    ],
+)
+def test_a_pyproject_that_cannot_be_used_says_why(content: str, told: str, tmp_path: Path) -> None:
+    source = tmp_path / "acme"
+    source.mkdir()
+    (source / "pyproject.toml").write_text(content)
+    with pytest.raises(SettingsError, match=told):
+        digests(source, tmp_path / "out")
+
+
+def test_an_output_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="cannot write to"):
+        digests(project(tmp_path / "acme"), tmp_path / "file" / "out")
+
+
+def test_build_requirements_come_from_the_configured_index_and_nowhere_else(tmp_path: Path) -> None:
+    def nothing(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, 404)
+
+    source = project(tmp_path / "acme", requires='"acme-build-tool==1.0"')
+    with scripted(nothing) as index, scripted(nothing) as other:
+        environ = {
+            "PIP_INDEX_URL": f"{index.url.replace('://', '://user:hidden@')}simple/",
+            "PIP_EXTRA_INDEX_URL": f"{other.url}simple/",
+            "UV_EXTRA_INDEX_URL": f"{other.url}simple/",
+            "UV_NO_CACHE": "1",
+        }
+        with pytest.raises(IndexAccessError, match=r"acme-build-tool==1\.0 from http://127") as caught:
+            digests(source, tmp_path / "out", **environ)
+    assert any(seen.path == "/simple/acme-build-tool/" for seen in index.seen)
+    assert other.seen == []
+    assert "hidden" not in str(caught.value)
+
+
+def test_the_sample_library_gives_the_same_bytes_from_two_folders(tmp_path: Path) -> None:
+    copies = []
+    for name, mask in (("one", 0o022), ("two", 0o077)):
+        with umask(mask):
+            shutil.copytree(
+                GLUEUTILS, tmp_path / name, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns("dist")
+            )
+            copies.append(digests(tmp_path / name, tmp_path / f"out-{name}"))
+    assert copies[0] == copies[1]
+    assert len(copies[0]) == 2
+
+
+def test_describe_refuses_what_is_no_distribution(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(SettingsError, match=r"notes\.txt"):
+        describe(tmp_path / "notes.txt")
+    with pytest.raises(SettingsError, match="cannot read"):
+        describe(tmp_path / "acme-1.0.tar.gz")
