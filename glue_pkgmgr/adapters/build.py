@@ -151,7 +151,7 @@ def _scratch(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def _build_errors(source: Path) -> Iterator[None]:
-    failed = f"cannot build {source.name}"
+    failed = f"cannot build {source.resolve().name}"
     try:
         yield
     except BuildBackendException as e:

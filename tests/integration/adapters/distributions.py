@@ -23,15 +23,16 @@ def wheel(folder: Path, project: str, version: str, code: str = "x = 1\n") -> Pa
     return path
 
 
-def sdist(folder: Path, project: str, version: str) -> Path:
+def sdist(folder: Path, project: str, version: str, code: str = "x = 1\n") -> Path:
     name = project.replace("-", "_")
     path = folder / f"{name}-{version}.tar.gz"
-    metadata = _METADATA.format(project=project, version=version).encode()
+    files = {
+        "PKG-INFO": _METADATA.format(project=project, version=version),
+        f"{name}/__init__.py": code,
+    }
     with tarfile.open(path, "w:gz") as archive:
-        top = tarfile.TarInfo(f"{name}-{version}")
-        top.type = tarfile.DIRTYPE
-        archive.addfile(top)
-        member = tarfile.TarInfo(f"{name}-{version}/PKG-INFO")
-        member.size = len(metadata)
-        archive.addfile(member, io.BytesIO(metadata))
+        for inner, text in files.items():
+            member = tarfile.TarInfo(f"{name}-{version}/{inner}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
     return path
