@@ -90,8 +90,9 @@ def _command(program: Path, folder: Path) -> list[str | Path]:
         "s3",
         "--addr=127.0.0.1:0",
         f"--config={os.devnull}",  # remotes of the machine's user are none of our business
-        # Spark writes into the same folders: a listing that was remembered would hide its files.
-        "--dir-cache-time=0s",
+        # Spark writes into the same folders: a listing that was remembered would hide its files. Not 0, for
+        # then rclone's own clean-up of listings never rests and takes a whole core.
+        "--dir-cache-time=20ms",
         "--poll-interval=0",
         "--max-header-bytes=65536",  # the default of 4096 is too small for long session tokens
         "--stats=0",
