@@ -5,10 +5,12 @@ Runs on Glue 4.0 to 6.0 and on plain Spark, unchanged:
     taxi_aggregation.py --S3_BUCKET BUCKET --GLUE_DATABASE DATABASE
 
 Reads every `*.csv` and `*.csv.gz` under `s3://BUCKET/data/`: RFC 4180, UTF-8, a header naming at least
-`year`, `week`, `app` (the company) and `trips`, in any order. Sums `trips` (long) by week, year and app into
-`s3://BUCKET/dataoutput/taxidataparquet/`, partitioned by year and app, registered as table `taxidataparquet`.
-Rows that do not fit go to `s3://BUCKET/dataoutput/_rejected/` as JSON lines with their reason.
-A second run over the same data changes nothing.
+`year`, `week`, `app` (the company) and `trips`, in any order; a line break inside a value becomes a
+line feed. Sums `trips` (long) by week, year and app into `s3://BUCKET/dataoutput/taxidataparquet/`,
+partitioned by year and app, registered as table `taxidataparquet`. Rows that do not fit go to
+`s3://BUCKET/dataoutput/_rejected/` as JSON lines with their reason. Run again over the same data it changes
+nothing. Read the partition columns back with their types, `year` int and `app` string, as the catalogue
+has them: an engine that guesses takes the company `510` for a number.
 
 Prints one `key=value` a line, on standard output, in this order; a reader finds the values by the key:
 
@@ -48,6 +50,7 @@ TABLE = "taxidataparquet"
 # S3 keys may have 1,024 bytes and a folder on a disk 255; escaping triples a byte at most.
 MAX_APP_BYTES = 80
 CORRUPT = "_corrupt_record"
+VISIBLE_CSV = re.compile(r"(/[^._/][^/]*)*/[^._/][^/]*\.csv(\.gz)?", re.IGNORECASE)
 
 
 class JobError(Exception):
@@ -60,8 +63,8 @@ def main(argv: Sequence[str]) -> None:
     report("version.glueutils", glueutils.__version__)
     report("version.more_itertools", more_itertools.__version__)  # type: ignore[attr-defined]
     with spark_session(argv, ["S3_BUCKET", "GLUE_DATABASE"]) as (spark, arguments):
-        # Partition values compare and print alike on every machine, and a few megabytes need no 200 tasks.
-        spark.conf.set("spark.sql.session.timeZone", "UTC")
+        # Time goes into opening many small files, not into bytes: let every core write, however little.
+        spark.conf.set("spark.sql.adaptive.coalescePartitions.minPartitionSize", "1k")
         aggregate(spark, bucket=f"s3://{arguments['S3_BUCKET']}", database=arguments["GLUE_DATABASE"])
 
 
@@ -158,9 +161,10 @@ def input_files(spark: SparkSession, folder: str) -> list[str]:
         listing = path.getFileSystem(spark._jsc.hadoopConfiguration()).listFiles(path, True)
         while listing.hasNext():
             status = listing.next()
-            # Spark skips hidden files too, but empty ones would be read as having no header.
-            if re.fullmatch(r"[^._].*\.csv(\.gz)?", status.getPath().getName(), re.IGNORECASE) and status.getLen():
-                found.append(status.getPath().toString())
+            file = status.getPath().toString()
+            # Hidden ones are for others, as everywhere in Spark. An empty one has no header to complain about.
+            if status.getLen() and VISIBLE_CSV.fullmatch(file.removeprefix(folder)):
+                found.append(file)
     except Py4JJavaError as error:
         raise JobError(f"cannot list {folder}/: {cause(error)}") from error
     if not found:
@@ -201,8 +205,7 @@ def read_header(spark: SparkSession, file: str) -> tuple[str, ...]:
         raise JobError(f"cannot read {file}: {cause(error)}") from error
     header = tuple(name.strip().lower() for name in next(csv.reader([line.removeprefix("\ufeff")]), []))
     if missing := [column for column in COLUMNS if column not in header]:
-        there = ", ".join(header) or "none"
-        raise JobError(f"{file}: the header has no column {', '.join(missing)}; it has {there}")
+        raise JobError(f"{file}: the header has no column {', '.join(missing)}; it reads {line[:200]!r}")
     if twice := [column for column in COLUMNS if header.count(column) > 1]:
         raise JobError(f"{file}: the header names column {', '.join(twice)} more than once")
     return header
