@@ -18,7 +18,14 @@ _NO_USER_FILES = {
     "config_file": (None, None, os.devnull, None),
     "credentials_file": (None, None, os.devnull, None),
 }
-_CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3}, proxies={})
+_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=60,
+    retries={"mode": "standard", "max_attempts": 3},
+    proxies={},
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+)
 
 
 class Clients:
