@@ -13,6 +13,8 @@ _CONNECT_SECONDS = 5
 _READ_SECONDS = 60
 _ATTEMPTS = 4  # the first one and three retries, with botocore's jittered back-off
 
+_FILES = {"config_file": "AWS_CONFIG_FILE", "credentials_file": "AWS_SHARED_CREDENTIALS_FILE"}
+
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _UNKNOWN_CALLER = frozenset(
     {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId"}
@@ -43,9 +45,10 @@ class RemoteRefusal(RemoteError):
 class Clients:
     """Makes boto3 clients of one region, each once.
 
-    Endpoints and static credentials are read from `environ`, so that a caller may point at a stand-in
-    without touching the process. Where `environ` holds no access key, boto3's own chain applies: profile,
-    single sign-on, container or instance role. Nothing is imported or contacted before the first `client`.
+    Endpoints, access keys, profile and the places of the configuration files are read from `environ`, so
+    that a caller may point at a stand-in without touching the process. Where `environ` holds no access key,
+    boto3's own chain applies: profile, single sign-on, container or instance role. Nothing is imported or
+    contacted before the first `client`.
 
     Source: AWS SDKs and Tools Reference Guide, "Service-specific endpoints" (`AWS_ENDPOINT_URL[_SERVICE]`).
     """
@@ -96,16 +99,20 @@ class Clients:
 
     def _new_session(self) -> Any:
         import boto3
+        import botocore.session
+        from botocore.configprovider import ConstantProvider
 
+        core = botocore.session.Session()
+        # botocore reads the process's variables; a profile set there must not get into another environment.
+        profile = ConstantProvider(self._environ.get("AWS_PROFILE") or None)
+        core.get_component("config_store").set_config_provider("profile", profile)
+        for name, variable in _FILES.items():
+            if path := self._environ.get(variable):
+                core.set_config_variable(name, path)
         key, secret = self._environ.get("AWS_ACCESS_KEY_ID"), self._environ.get("AWS_SECRET_ACCESS_KEY")
         if key and secret:
-            return boto3.Session(
-                aws_access_key_id=key,
-                aws_secret_access_key=secret,
-                aws_session_token=self._environ.get("AWS_SESSION_TOKEN") or None,
-                region_name=self._region,
-            )
-        return boto3.Session(profile_name=self._environ.get("AWS_PROFILE") or None, region_name=self._region)
+            core.set_credentials(key, secret, self._environ.get("AWS_SESSION_TOKEN") or None)
+        return boto3.Session(botocore_session=core, region_name=self._region)
 
 
 @contextmanager

@@ -194,11 +194,26 @@ def test_no_credentials_at_all_tell_how_to_sign_in(monkeypatch: pytest.MonkeyPat
         CodeArtifact(client).endpoint(APPROVED)
 
 
-def test_a_profile_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+def test_a_profile_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    environ = {"AWS_PROFILE": "no-such-profile", "AWS_CONFIG_FILE": str(tmp_path / "none")}
     with pytest.raises(SettingsError, match="no-such-profile"):
-        Clients({"AWS_PROFILE": "no-such-profile"}, "us-east-1").client("sts")
+        Clients(environ, "us-east-1").client("sts")
+
+
+def test_the_profile_of_the_environment_handed_in_counts_not_that_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    config = tmp_path / "config"
+    config.write_text("[profile ours]\naws_access_key_id = OURS\naws_secret_access_key = secret\n")
+    with scripted(_error(403, "AccessDeniedException")) as server:
+        environ = {"AWS_ENDPOINT_URL": server.url, "AWS_PROFILE": "ours", "AWS_CONFIG_FILE": str(config)}
+        with pytest.raises(RemoteRefusal):
+            CodeArtifact(Clients(environ, "us-east-1").client("codeartifact")).endpoint(APPROVED)
+        with pytest.raises(RemoteRefusal):
+            _codeartifact(server.url).endpoint(APPROVED)
+    assert ["Credential=OURS/" in seen.headers["authorization"] for seen in server.seen] == [True, False]
 
 
 def test_a_service_may_have_an_endpoint_of_its_own() -> None:
