@@ -73,7 +73,9 @@ class PackageStore:
         self._dropped: list[str] = []
         self._db = sqlite3.connect(folder / "packages.sqlite", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
+        # With WAL this is safe against a killed process, and a commit need not wait for the disk.
         self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA foreign_keys=ON")
         self._db.executescript(_SCHEMA)
         self._drop_nameless_blobs()

@@ -23,7 +23,9 @@ class TokenBook:
         self._clock = clock
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        # With WAL this is safe against a killed process, and a commit need not wait for the disk.
         self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute(
             """CREATE TABLE IF NOT EXISTS tokens
                (sha256 TEXT PRIMARY KEY, domain TEXT NOT NULL, expires REAL NOT NULL)"""

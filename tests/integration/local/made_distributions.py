@@ -8,6 +8,7 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def metadata(name: str, version: str, *, requires: Sequence[str] = (), requires_python: str = ">=3.8") -> str:
@@ -57,9 +58,10 @@ def sdist(name: str, version: str, *, requires: Sequence[str] = ()) -> tuple[str
     return f"{module}-{version}.tar.gz", buffer.getvalue()
 
 
-def sha256(content: bytes) -> str:
-    """Return the SHA-256 in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
+def sha256(content: bytes | Path) -> str:
+    """Return the SHA-256 of bytes, or of a file's, in hexadecimal."""
+    data = content.read_bytes() if isinstance(content, Path) else content
+    return hashlib.sha256(data).hexdigest()
 
 
 def _urlsafe(content: bytes) -> str:

@@ -93,7 +93,8 @@ class Service:
     ) -> requests.Response:
         """Send the upload form as twine does."""
         filename, content = made
-        name, version = filename.removesuffix(".tar.gz").split("-")[:2]
+        name, _, rest = filename.partition("-")
+        version = rest.removesuffix(".tar.gz").partition("-")[0]
         form = {":action": "file_upload", "protocol_version": "1", "name": name, "version": version} | fields
         return requests.post(
             self.endpoint(repository),

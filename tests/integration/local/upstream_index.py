@@ -152,7 +152,7 @@ def serving(app: Flask, tell_port: Callable[[int], None]) -> Iterator[None]:
     """Serve `app` on a free port of 127.0.0.1 while the block runs."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     tell_port(server.server_port)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield
