@@ -137,7 +137,8 @@ def _end_descendants(session: int) -> None:
     deadline = time.monotonic() + GRACE_SECONDS
     told: set[int] = set()
     _signal_group(session, signal.SIGTERM)
-    while alive := _descendants():
+    while _has_children():
+        alive = _descendants()
         if time.monotonic() < deadline:
             _signal(alive - told, signal.SIGTERM)
             told |= alive
@@ -147,6 +148,20 @@ def _end_descendants(session: int) -> None:
             return  # stuck in the kernel: nobody can end it
         time.sleep(_POLL_SECONDS)
     _signal_group(session, signal.SIGKILL)
+
+
+def _has_children() -> bool:
+    """Whether any process is below this one.
+
+    The kernel answers, not a look around: while we look, a parent ends and its children change parents. Since
+    orphans become ours, no child means no descendant.
+    """
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _signal(pids: Iterable[int], number: int) -> None:
@@ -161,9 +176,7 @@ def _signal_group(group: int, number: int) -> None:
 
 
 def _descendants() -> set[int]:
-    """Return the ids of all living processes below this one."""
-    for _ in _ended_children():
-        pass
+    """Return the ids of all processes below this one; it may miss some of those that just changed parents."""
     parents = dict(_parents_by_proc() if sys.platform == "linux" else _parents_by_ps())
     found: set[int] = set()
     generation = {os.getpid()}
@@ -177,18 +190,16 @@ def _parents_by_proc() -> Iterator[tuple[int, int]]:
         if entry.isdigit():
             with suppress(OSError), open(f"/proc/{entry}/stat", "rb") as stat:  # noqa: PTH123
                 # "pid (name) state ppid …", where the name may hold blanks and parentheses.
-                state, parent = stat.read().rpartition(b")")[2].split()[:2]
-                if state != b"Z":
-                    yield int(entry), int(parent)
+                yield int(entry), int(stat.read().rpartition(b")")[2].split()[1])
 
 
 def _parents_by_ps() -> Iterator[tuple[int, int]]:
-    with subprocess.Popen(["ps", "-axo", "pid=,ppid=,stat="], stdout=subprocess.PIPE) as ps:
+    with subprocess.Popen(["ps", "-axo", "pid=,ppid="], stdout=subprocess.PIPE) as ps:
         table = ps.communicate()[0].decode()
     for line in table.splitlines():
-        pid, parent, state = line.split(None, 2)
-        if not state.startswith("Z") and int(pid) != ps.pid:
-            yield int(pid), int(parent)
+        pid, parent = map(int, line.split())
+        if pid != ps.pid:
+            yield pid, parent
 
 
 if __name__ == "__main__":
