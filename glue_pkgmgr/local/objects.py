@@ -44,6 +44,7 @@ class ObjectServer:
         program = rclone()
         if program is None:
             raise SettingsError("rclone is missing; install the extra: pip install 'glue-pkgmgr[local]'")
+        _sweep(folder)
         self._on_end = on_end
         self._announced: SimpleQueue[str] = SimpleQueue()
         self._process = warden.start(
@@ -81,6 +82,12 @@ class ObjectServer:
                 self._announced.put(found[1])
         self._on_end()
         self._announced.put("")  # whoever still waits for a port waits in vain
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what an rclone that was killed had not finished to receive; no listing ever showed it."""
+    for unfinished in folder.rglob(".rclone_temp_*"):
+        unfinished.unlink(missing_ok=True)
 
 
 def _command(program: Path, folder: Path) -> list[str | Path]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -108,6 +109,25 @@ def test_a_killed_stand_in_leaves_no_orphan_and_no_loss(start: Callable[[], Stan
     assert again.pid != stand_in.pid
     reply = Clients(again)("s3").get_object(Bucket=BUCKET, Key="data/ä b=1.csv")
     assert reply["Body"].read() == b"kept"
+
+
+def test_a_kill_in_the_middle_of_an_upload_leaves_no_half_object(
+    start: Callable[[], StandIn], state: Path
+) -> None:
+    stand_in = start()
+    folder = StateFolder(state).s3 / BUCKET
+    with socket.create_connection(("127.0.0.1", urlsplit(stand_in.s3_endpoint).port or 0)) as connection:
+        head = f"PUT /{BUCKET}/half.bin HTTP/1.1\r\nHost: s3\r\nContent-Length: 10000000\r\n\r\n"
+        connection.sendall(head.encode() + b"x" * 5_000_000)
+        deadline = time.monotonic() + 30
+        while not list(folder.iterdir()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert list(folder.iterdir())  # it has begun
+        processes = tree(stand_in.pid)
+        processes[0].kill()
+        assert still_alive(processes) == []
+    assert Clients(start())("s3").list_objects_v2(Bucket=BUCKET).get("Contents", []) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_without_its_s3_there_is_no_stand_in(start: Callable[[], StandIn], state: Path) -> None:
