@@ -5,12 +5,10 @@ Only click is imported here: the module of a verb is imported when that verb run
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from pathlib import Path
 
 import click
 
@@ -59,6 +57,8 @@ class _Verbs(click.Group):
             return command
         if ctx.resilient_parsing:
             return None
+        import difflib
+
         close = difflib.get_close_matches(cmd_name, VERBS)
         hint = f"did you mean {' or '.join(close)}?" if close else f"the verbs are {', '.join(VERBS)}"
         raise click.UsageError(f"no verb {cmd_name!r}; {hint}", ctx)
@@ -77,18 +77,20 @@ class _Verbs(click.Group):
 @click.option(
     "--config",
     metavar="FILE",
-    type=click.Path(path_type=Path),
     help="Settings file; by default glue-pkgmgr.toml here or in a folder above.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell more on stderr.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr, only errors.")
 @click.pass_obj
-def cli(session: Session, config: Path | None, as_json: bool, verbose: bool, quiet: bool) -> None:
+def cli(session: Session, config: str | None, as_json: bool, verbose: bool, quiet: bool) -> None:
     """Private, approved and pinned Python packages for AWS Glue jobs."""
     if verbose and quiet:
         raise click.UsageError("-v and -q exclude each other")
-    session.config = config
+    if config:
+        from pathlib import Path
+
+        session.config = Path(config)
     session.output = Output(as_json=as_json, verbosity=VERBOSE if verbose else QUIET if quiet else NORMAL)
 
 

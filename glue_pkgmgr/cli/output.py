@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 QUIET, NORMAL, VERBOSE = -1, 0, 1
 
@@ -17,16 +15,14 @@ _GAP = "  "
 _WIDEST = 64  # characters, a SHA-256: a longer text pushes its own row aside, not all the others
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """Rows of text under column names; every row has as many cells as there are columns."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """Why a command ends without a result. `hint` is for people, what to type next."""
 
     kind: str
@@ -64,7 +60,7 @@ class Output:
         Raises: ReaderGone when stdout is closed.
         """
         if self.as_json:
-            self._write(json.dumps(data, indent=2, ensure_ascii=False))
+            self._object(data)
             return
         for part in parts:
             if isinstance(part, Table):
@@ -91,7 +87,7 @@ class Output:
         """Print `error: message` on stderr, or with `as_json` an object on stdout."""
         if self.as_json:
             told = {"kind": failure.kind, "message": failure.message, "exit_status": failure.exit_status}
-            self._write(json.dumps({"error": told}, indent=2, ensure_ascii=False))
+            self._object({"error": told})
             return
         self.conclude(failure.message)
         if failure.hint:
@@ -119,6 +115,11 @@ class Output:
         """The stream of progress and errors, for a live view to draw on."""
         return self._stderr
 
+    def _object(self, data: Mapping[str, object]) -> None:
+        import json  # here, like rich below: `--help` needs neither
+
+        self._write(json.dumps(data, indent=2, ensure_ascii=False))
+
     def _table(self, table: Table) -> None:
         rows = [[_cell(cell) for cell in row] for row in table.rows]
         if self._stdout.isatty():
@@ -128,7 +129,6 @@ class Output:
             self._write(line)
 
     def _drawn_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        # Imported here: rich is half of what this process would otherwise cost.
         from rich import box
         from rich.console import Console
         from rich.table import Table as Drawn

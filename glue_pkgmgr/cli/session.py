@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glue_pkgmgr.cli.output import Output
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from glue_pkgmgr.project import Project
 
 
-@dataclass
 class Session:
     """The options given before the verb. Handed to each command by click.
 
-    `left_behind` says what goes on elsewhere if the command is interrupted now.
+    `config` is the settings file that was named. `left_behind` says what goes on elsewhere if the command is
+    interrupted now.
     """
 
-    output: Output
-    config: Path | None = None
-    left_behind: str = ""
+    def __init__(self, output: Output, config: Path | None = None) -> None:
+        self.output = output
+        self.config = config
+        self.left_behind = ""
 
     def project(self) -> Project:
         """Return the project of the settings file. Raises: SettingsError."""
