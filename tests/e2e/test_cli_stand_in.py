@@ -127,7 +127,8 @@ def test_exec_of_what_cannot_run_has_the_status_of_a_shell(command, word, status
 
 
 def test_exec_hands_signals_to_the_command(command):
-    running = command.start("local", "exec", "--", "sh", "-c", "trap 'exit 43' TERM; echo up; sleep 60 & wait")
+    script = "trap 'kill $!; exit 43' TERM; sleep 60 & echo up; wait"
+    running = command.start("local", "exec", "--", "sh", "-c", script)
     assert running.stdout.readline() == "up\n"
     running.terminate()
     running.communicate(timeout=60)
