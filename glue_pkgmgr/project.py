@@ -166,7 +166,7 @@ class Project:
         """
         from glue_pkgmgr.adapters.build import ProjectBuild
 
-        self._progress(f"building {path.name}")
+        self._progress(f"building {path.resolve().name}")
         return build.build(path, builder=ProjectBuild(self._environ), out=out)
 
     def publish(self, path: Path | None = None) -> list[PublishRecord]:
