@@ -74,6 +74,7 @@ class Index:
         routes.register_error_handler(_Refused, _refusal)
         routes.register_error_handler(UpstreamFailed, _upstream_failure)
         routes.register_error_handler(PublishRefused, _publish_refusal)
+        routes.register_error_handler(OSError, _disk_failure)
         return routes
 
     def page(self, place: str, repository: str, project: str) -> BaseResponse:
@@ -225,6 +226,11 @@ def _upstream_failure(error: UpstreamFailed) -> Response:
 
 def _publish_refusal(error: PublishRefused) -> Response:
     return _plain(str(error), error.status)
+
+
+def _disk_failure(error: OSError) -> Response:
+    _log.error("%s %s: %s", request.method, request.path, error)
+    return _plain(f"the stand-in cannot keep the file: {error.strerror or error}; free some disk space", 507)
 
 
 def _plain(message: str, status: int, headers: dict[str, str] | None = None) -> Response:

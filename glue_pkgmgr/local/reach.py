@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from glue_pkgmgr.core.distribution import InvalidFilename, parse_filename
@@ -121,13 +122,9 @@ class Reach:
         page = self._upstream.page(project)
         offers: dict[str, Offer] = {}
         for file in page.files if page else ():
-            try:
-                distribution = parse_filename(file.filename)
-            except InvalidFilename:
-                continue  # eggs and installers: no release can be told from their names
-            if distribution.project != project:
+            named, version = _release_of(file.filename)
+            if named != project:
                 continue
-            version = str(distribution.version)
             offer = offers.setdefault(
                 version,
                 Offer(
@@ -242,6 +239,16 @@ class Reach:
 
         with ThreadPoolExecutor(_WORKERS) as pool:
             return dict(pool.map(of, assets))
+
+
+@lru_cache(maxsize=1 << 14)
+def _release_of(filename: str) -> tuple[ProjectName | None, str]:
+    """Return the project and version of a file; none for eggs and installers, whose names tell no release."""
+    try:
+        distribution = parse_filename(filename)
+    except InvalidFilename:
+        return None, ""
+    return distribution.project, str(distribution.version)
 
 
 def _merged(nearer: dict[str, Offer], farther: dict[str, Offer]) -> dict[str, Offer]:

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.simple_api import ACCEPT, IndexFile, IndexPage, parse_page
@@ -33,6 +34,8 @@ _TIMEOUT = 30.0  # seconds without a byte
 _CONNECT_TIMEOUT = 10.0
 _FRESH = timedelta(seconds=60)  # how long a page is served without asking whether it changed
 _PAGES = 64  # kept in memory
+_PIECE = 1 << 16  # bytes passed on at a time: small, so that a slow file does not look like a dead one
+_CONNECTIONS = 32  # kept open to one host
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NOT_MODIFIED, _NOT_FOUND, _GONE, _PARTIAL = 304, 404, 410, 206
 
@@ -76,6 +79,10 @@ class Upstream:
         self._clock = clock
         self._timeout = timeout
         self._pause = pause
+        # One pool of connections: a handshake for every page would cost more than the page.
+        self._session = requests.Session()
+        self._session.mount("https://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._lock = threading.Lock()
         self._pages: dict[str, _KeptPage] = {}
         self._downloads: dict[str, Download] = {}
@@ -180,7 +187,7 @@ class Upstream:
     def _get(self, source: IndexSource, url: str, headers: dict[str, str], what: str) -> requests.Response:
         """Return an answer with status 200, 206, 304, 404 or 410; its body is still to be read."""
         try:
-            answer = requests.get(
+            answer = self._session.get(
                 url,
                 headers={"Accept-Encoding": "identity", **headers},
                 auth=_credentials(source, url),
@@ -260,12 +267,14 @@ class Download:
             return cast(Digests, self._digests)
 
     def begun(self) -> int | None:
-        """Wait for the first byte and return the length of the file, None if only its end will tell.
+        """Wait until there is something to pass on and return the file's length, None if only its end will tell.
+
+        A file of one piece is waited for as a whole, so that what is wrong with it can still be said in words.
 
         Raises: UpstreamFailed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._size or self._digests or self._error)
+            self._wait_for_more_than(0)
             if self._error:
                 raise _again(self._error)
             return self._digests.size if self._digests else self._total
@@ -295,8 +304,8 @@ class Download:
                     return
 
     def _wait_for_more_than(self, sent: int) -> None:
-        # One more than a chunk, because the last byte is held back.
-        self._changed.wait_for(lambda: self._digests or self._error or self._size - sent > CHUNK)
+        # More than a piece, because the last byte is held back.
+        self._changed.wait_for(lambda: self._digests or self._error or self._size - sent > _PIECE)
 
 
 def _again(error: UpstreamFailed) -> UpstreamFailed:
@@ -315,7 +324,7 @@ def _credentials(source: IndexSource, url: str) -> tuple[str, str] | None:
 def _raw(answer: requests.Response, what: str) -> Iterator[bytes]:
     # Not `iter_content`: it would unpack a .tar.gz that a server labels with a content encoding.
     try:
-        yield from answer.raw.stream(CHUNK, decode_content=False)
+        yield from answer.raw.stream(_PIECE, decode_content=False)
     except (urllib3.exceptions.HTTPError, OSError) as e:
         raise _Passing(f"{what} broke off ({type(e).__name__})") from e
 

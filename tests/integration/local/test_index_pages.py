@@ -238,6 +238,30 @@ class TestFile:
         assert {sha256(answer.content) for answer in answers} == {sha256(made[1])}
         assert upstream.requests[made[0]] == 1
 
+    def test_bytes_are_passed_on_while_upstream_is_still_sending(
+        self, service: Service, upstream: UpstreamIndex
+    ) -> None:
+        made = wheel("big", "1.0", payload=PAYLOAD)
+        upstream.add(made)
+        upstream.faults[made[0]] = "pause midway"
+        with service.get("open", f"simple/big/1.0/{made[0]}", stream=True) as answer:
+            first = answer.raw.read(len(made[1]) // 4)
+            assert first == made[1][: len(first)]
+            assert not upstream.released.is_set()
+            upstream.released.set()
+            assert first + answer.raw.read() == made[1]
+
+    def test_a_fetch_goes_on_when_its_client_leaves(self, service: Service, upstream: UpstreamIndex) -> None:
+        made = wheel("big", "1.0", payload=PAYLOAD)
+        upstream.add(made)
+        upstream.faults[made[0]] = "pause midway"
+        path = f"simple/big/1.0/{made[0]}"
+        with service.get("open", path, stream=True) as answer:
+            assert answer.raw.read(1000) == made[1][:1000]
+        upstream.released.set()
+        assert service.get("open", path).content == made[1]
+        assert upstream.requests[made[0]] == 1
+
 
 class TestAccess:
     def test_bearer_and_basic_open_every_repository_of_the_domain(self, service: Service) -> None:
@@ -423,8 +447,9 @@ class TestFaultyUpstream:
 
     def test_a_lie_about_a_small_file_is_told_in_words(self, service: Service, upstream: UpstreamIndex) -> None:
         upstream.faults["six-1.16.0-py3-none-any.whl"] = "lie"
-        with pytest.raises(requests.RequestException):
-            service.get("open", SIX)
+        answer = service.get("open", SIX)
+        assert answer.status_code == 502
+        assert "its page promises" in answer.text
         which: dict[str, Any] = {
             "domain": DOMAIN,
             "repository": "open",

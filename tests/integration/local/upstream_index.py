@@ -29,7 +29,7 @@ from glue_pkgmgr.core.simple_api import (
 from glue_pkgmgr.index_source import IndexSource
 from tests.integration.local.made_distributions import sha256
 
-Fault = Literal["error", "truncate", "cut once", "lie", "silence", "gone"]
+Fault = Literal["error", "truncate", "cut once", "lie", "silence", "gone", "pause midway"]
 
 
 @dataclass
@@ -113,21 +113,28 @@ class UpstreamIndex:
         content = served.content
         if isinstance(content, Path):
             return send_file(content, mimetype="application/octet-stream", conditional=True)
-        if fault == "error":
-            return Response(status=500)
-        if fault == "gone":
-            return Response(status=404)
         if fault == "silence":
             self.released.wait(30)
-        if fault == "lie":
-            return Response(content[:-1] + bytes([content[-1] ^ 1]))
-        if fault == "truncate" or (fault == "cut once" and self.requests[served.filename] == 1):
-            response = Response(_broken_off(content[: len(content) // 2]))
-            response.content_length = len(content)
-            return response
+        if fault == "cut once":
+            fault = "truncate" if self.requests[served.filename] == 1 else None
+        bodies: dict[Fault, Callable[[], Response]] = {
+            "error": lambda: Response(status=500),
+            "gone": lambda: Response(status=404),
+            "lie": lambda: Response(content[:-1] + bytes([content[-1] ^ 1])),
+            "truncate": lambda: Response(_broken_off(content[: len(content) // 2]), headers=length),
+            "pause midway": lambda: Response(self._paused(content), headers=length),
+        }
+        length = {"Content-Length": str(len(content))}
+        if fault in bodies:
+            return bodies[fault]()
         response = Response(content)
         response.make_conditional(request, accept_ranges=True, complete_length=len(content))
         return response
+
+    def _paused(self, content: bytes) -> Iterator[bytes]:
+        yield content[: len(content) // 2]
+        self.released.wait(30)
+        yield content[len(content) // 2 :]
 
 
 def _listed(served: Served) -> IndexFile:
