@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,8 +58,14 @@ class Gateway:
         self._status = status
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
-        return self._application(environ)(environ, start_response)
+        """Answer one request; every answer carries a request id, as AWS's do."""
+
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            if not any(name.lower() in _REQUEST_IDS for name, _ in headers):
+                headers = [*headers, ("x-amzn-RequestId", str(uuid.uuid4()))]
+            return start_response(status, headers, *exc_info)
+
+        return self._application(environ)(environ, start)
 
     def _application(self, environ: WSGIEnvironment) -> WSGIApplication:
         path = environ.get("PATH_INFO", "")
@@ -80,6 +87,7 @@ class Gateway:
         return aws_error(environ, 501, "NotImplemented", _missing(service, operation(environ)))
 
 
+_REQUEST_IDS = frozenset({"x-amzn-requestid", "x-amz-request-id"})
 _UNSIGNED = "The request is not signed, so it does not say which service it is for."
 
 

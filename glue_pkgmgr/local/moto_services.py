@@ -41,6 +41,10 @@ def _application(backend: MotoBackend) -> WSGIApplication:
     from flask import Response, request
     from moto.moto_server.werkzeug_app import create_backend_app
 
+    if backend == "stepfunctions":
+        from glue_pkgmgr.local import step_functions
+
+        step_functions.correct()
     app = create_backend_app(backend)
 
     def not_implemented(error: NotImplementedError) -> Response:

@@ -243,6 +243,8 @@ def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.Formatter.converter = time.gmtime
     logging.getLogger("botocore").setLevel(logging.WARNING)
+    # It logs the states of a failing execution with what they hold, and that may be a token.
+    logging.getLogger("moto").setLevel(logging.CRITICAL)
 
 
 def _parse(argv: Sequence[str]) -> tuple[Options, int]:

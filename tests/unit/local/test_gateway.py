@@ -122,3 +122,8 @@ def test_a_presigned_url_names_its_service() -> None:
 def test_an_operation_is_what_follows_the_last_dot_of_the_target() -> None:
     assert operation({"HTTP_X_AMZ_TARGET": "Logs_20140328.PutLogEvents"}) == "PutLogEvents"
     assert operation({}) is None
+
+
+def test_every_answer_has_a_request_id(gateway: Gateway) -> None:
+    first, second = (ask(gateway, HTTP_AUTHORIZATION=signed(s))[1]["x-amzn-RequestId"] for s in ("iam", "glue"))
+    assert first != second
