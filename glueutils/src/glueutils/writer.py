@@ -1,15 +1,16 @@
 """Write partitioned Parquet and keep its Glue Data Catalog table up to date."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from glueutils.catalog import CatalogError, Column, GlueCatalog, PartitionedTable
+from glueutils.catalog import CatalogError, GlueCatalog, PartitionedTable
+from glueutils.catalog import Column as CatalogColumn
 from glueutils.partitions import Partition
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 __all__ = ["CatalogError", "Partition", "WrittenTable", "write_dataframe", "write_to_s3"]
 
@@ -95,32 +96,60 @@ def write_dataframe(
     existing table differs in path, partition columns or the type of a column; after the write if the
     catalogue could not be updated, in which case running again is safe.
     """
-    # Spark comes with the Glue image: this module must be importable where it is not.
-    from pyspark.sql import Observation
-    from pyspark.sql import functions as F  # noqa: N812 - the name everybody gives it
-
     written = _table_of(df, path, database, table, partition_by)
     catalog = GlueCatalog(glue_client)
     catalog.check(written)
 
+    def store(frame: "DataFrame") -> None:
+        (
+            frame.write.mode("overwrite")
+            .option("partitionOverwriteMode", "dynamic")
+            .option("compression", "snappy")
+            .option("maxRecordsPerFile", max_records_per_file)
+            .partitionBy(*partition_by)
+            .parquet(written.location)
+        )
+
     if one_file_per_partition:
-        df = df.repartition(*map(_quoted, partition_by))
-    # Counted while the rows go by on their way to the files, so that the data is computed only once.
-    # As JSON because structured metrics do not cross from the JVM to Python in every Spark version.
-    values = F.array(*(F.col(_quoted(name)).cast("string") for name in partition_by))
-    seen = Observation()
-    df = df.observe(seen, F.count(F.lit(1)).alias("rows"), F.to_json(F.collect_set(values)).alias("partitions"))
-    (
-        df.write.mode("overwrite")
-        .option("partitionOverwriteMode", "dynamic")
-        .option("compression", "snappy")
-        .option("maxRecordsPerFile", max_records_per_file)
-        .partitionBy(*partition_by)
-        .parquet(written.location)
-    )
-    partitions = sorted({Partition.of(found) for found in json.loads(seen.get["partitions"])})
+        df = df.repartition(*_partition_values(partition_by))
+    rows, partitions = _stored(df, partition_by, store)
     catalog.register(written, partitions)
-    return WrittenTable(table=written, rows=seen.get["rows"], partitions=tuple(partitions))
+    return WrittenTable(table=written, rows=rows, partitions=tuple(partitions))
+
+
+def _stored(
+    df: "DataFrame", partition_by: Sequence[str], store: Callable[["DataFrame"], None]
+) -> tuple[int, list[Partition]]:
+    """Pass `df` to `store`, computed only once, and return how many rows it had and its partitions, sorted."""
+    # Spark comes with the Glue image: this module must be importable where it is not.
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F  # noqa: N812 - the name everybody gives it
+
+    # As JSON, because observed lists do not cross from the JVM to Python in every Spark version.
+    partitions = F.to_json(F.collect_set(F.array(*_partition_values(partition_by))))
+    counts = (F.count(F.lit(1)).alias("rows"), partitions.alias("partitions"))
+    if df.sparkSession.version.startswith("3.3.0"):
+        # Glue 4.0: observing fails in every task that has no rows (SPARK-40535).
+        kept = df.persist()
+        try:
+            counted = kept.agg(*counts).collect()[0].asDict()
+            store(kept)
+        finally:
+            kept.unpersist()
+    else:
+        # Counted while the rows go by on their way to the files.
+        seen = Observation()
+        store(df.observe(seen, *counts))
+        counted = seen.get
+    return counted["rows"], sorted({Partition.of(found) for found in json.loads(counted["partitions"])})
+
+
+def _partition_values(partition_by: Sequence[str]) -> list["Column"]:
+    """Return the value of each partition column as Spark spells it in paths, where null and empty are one."""
+    from pyspark.sql import functions as F  # noqa: N812 - the name everybody gives it
+
+    quoted = (f"`{name.replace('`', '``')}`" for name in partition_by)
+    return [F.expr(f"nullif(cast({name} AS string), '')") for name in quoted]
 
 
 def _table_of(
@@ -140,15 +169,11 @@ def _table_of(
         database=database.lower(),
         name=table.lower(),
         location=path.rstrip("/"),
-        columns=tuple(Column(n.lower(), _hive_type(t)) for n, t in types.items() if n not in partition_by),
-        partition_columns=tuple(Column(name, _hive_type(types[name])) for name in partition_by),
+        columns=tuple(CatalogColumn(n.lower(), _hive_type(t)) for n, t in types.items() if n not in partition_by),
+        partition_columns=tuple(CatalogColumn(name, _hive_type(types[name])) for name in partition_by),
     )
 
 
 def _hive_type(spark_type: str) -> str:
     # Hive has no timestamp without a time zone of its own; in Parquet both are read as `timestamp`.
     return spark_type.replace("timestamp_ntz", "timestamp").lower()
-
-
-def _quoted(column: str) -> str:
-    return f"`{column.replace('`', '``')}`"

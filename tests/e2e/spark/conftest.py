@@ -16,7 +16,7 @@ from glue_pkgmgr.index_source import configured_index
 from glue_pkgmgr.local.cache import cache_folder
 from glue_pkgmgr.local.spark import log_settings, spark, spark_defaults
 
-BUCKETS = ("job", "misfits", "glue", "frames")
+BUCKETS = ("job", "frames")
 REPOSITORY = Path(__file__).parents[3]
 
 

@@ -53,6 +53,7 @@ def test_every_value_comes_back_and_its_partition_is_registered_where_spark_put_
 
 def test_null_and_empty_values_share_one_partition(write: Callable[..., Any], frames: Path, glue: Any) -> None:
     write("nulls", [(None, None, 1), (2015, "", 2), (2015, None, 3)])
+    assert len(parquet_files(frames / "nulls")) == 2
     none = "__HIVE_DEFAULT_PARTITION__"
     assert {(row["year"], row["app"], row["n"]) for row in read_rows(frames / "nulls")} == {
         (None, None, 1),
