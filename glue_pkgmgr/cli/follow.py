@@ -9,23 +9,27 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from glue_pkgmgr.cli.output import Output, harmless
+from glue_pkgmgr.cli.output import NORMAL, VERBOSE, Output, harmless
 from glue_pkgmgr.core.job import JobRun, LogLine
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_TAIL = 40  # lines: a Python traceback with Spark's own below it
+_TAIL = 30  # lines: a Python traceback, or what pip says at its end
 _FRAMES_PER_SECOND = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """How a run ended: its final state, the seconds spent in each, and the last lines of its log."""
+    """How a run ended: its final state, the seconds spent in each, and the last lines of its log.
+
+    `unseen` are the last lines that were not shown on the way.
+    """
 
     run: JobRun
     seconds: dict[str, float]
     tail: list[LogLine]
+    unseen: list[LogLine]
 
 
 @dataclass(slots=True)
@@ -38,6 +42,7 @@ class _Watch:
     last_line: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     tail: deque[LogLine] = field(default_factory=lambda: deque(maxlen=_TAIL))
+    unseen: deque[LogLine] = field(default_factory=lambda: deque(maxlen=_TAIL))
 
     def enter(self, run: JobRun) -> bool:
         """Take note of `run` as it is now; return whether its state is a new one."""
@@ -50,9 +55,14 @@ class _Watch:
         self.run = run
         return changed
 
-    def line(self, line: LogLine) -> None:
+    def line(self, line: LogLine, *, shown: bool) -> None:
+        """Take note of `line`; what came before one that is `shown` need not be shown later."""
         self.tail.append(line)
         self.last_line = line.text.strip() or self.last_line
+        if shown:
+            self.unseen.clear()
+        else:
+            self.unseen.append(line)
 
 
 def follow(
@@ -67,16 +77,15 @@ def follow(
     with _moving_line(output, watch) if output.live else nullcontext(output.progress) as say:
         for event in events:
             if isinstance(event, LogLine):
-                watch.line(event)
-                if event.stream == "output":
+                shown = output.verbosity >= (NORMAL if event.stream == "output" else VERBOSE)
+                watch.line(event, shown=shown)
+                if shown:
                     say(f"  {event.text}")
-                else:
-                    output.detail(f"  {event.text}")
             elif watch.enter(event):
                 say(event.state.value)
     if watch.run is None:
         raise AssertionError("a run was followed without being seen")
-    return Followed(run=watch.run, seconds=watch.seconds, tail=list(watch.tail))
+    return Followed(run=watch.run, seconds=watch.seconds, tail=list(watch.tail), unseen=list(watch.unseen))
 
 
 @contextmanager
@@ -104,4 +113,4 @@ def _moving_line(output: Output, watch: _Watch) -> Iterator[Callable[[str], None
         auto_refresh=True,
     )
     with live:
-        yield lambda text: console.print(Text(harmless(text)))
+        yield lambda text: console.print(Text(harmless(text)), soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -14,9 +14,11 @@ from glue_pkgmgr.cli.output import Table
 from glue_pkgmgr.cli.releases import release_data, release_table
 from glue_pkgmgr.cli.runs import run_data
 from glue_pkgmgr.cli.session import Session
-from glue_pkgmgr.core.job import Delivery, Outcome
+from glue_pkgmgr.core.job import Delivery, JobRun, Outcome
 from glue_pkgmgr.errors import EXIT_DONE, JobRunFailed, JobRunStopped
 from glue_pkgmgr.verbs.launch import Launched
+
+_ACCEPTED = "accepted"  # the phase before the run has a state
 
 
 @click.command(
@@ -60,13 +62,13 @@ def command(
     )
     accepted = time.monotonic() - began
     if no_wait:
-        session.output.result(_data(launched, {"accepted": accepted}), launched.run)
+        session.output.result(_data(launched, {_ACCEPTED: accepted}), launched.run)
         session.output.progress(f"accepted; follow it with `glue-pkgmgr logs --follow {launched.run}`")
         return EXIT_DONE
-    session.left_behind = f"run {launched.run} goes on; `glue-pkgmgr stop {launched.run}` ends it"
+    session.left_behind = f"the run goes on; `glue-pkgmgr stop {launched.run}` ends it"
     followed = follow(session.output, project.follow(launched))
     session.left_behind = ""
-    return _report(session, launched, followed, {"accepted": accepted, **followed.seconds})
+    return _report(session, launched, followed, {_ACCEPTED: accepted, **followed.seconds})
 
 
 def _arguments(given: Sequence[str]) -> dict[str, str]:
@@ -83,10 +85,7 @@ def _arguments(given: Sequence[str]) -> dict[str, str]:
 
 def _report(session: Session, launched: Launched, followed: Followed, seconds: dict[str, float]) -> int:
     run = followed.run
-    summary = Table(
-        ("run", "state", "delivery", *seconds),
-        [(run.id, run.state.value, launched.delivery.value, *(f"{one:.1f} s" for one in seconds.values()))],
-    )
+    summary = _summary(launched, run, seconds)
     data = {**_data(launched, seconds), **run_data(run)}
     match run.state.outcome:
         case Outcome.SUCCEEDED:
@@ -98,10 +97,25 @@ def _report(session: Session, launched: Launched, followed: Followed, seconds: d
             status = JobRunFailed.exit_code
     data["log_tail"] = [line_data(line) for line in followed.tail]
     session.output.result(data, summary)
-    session.output.quote("the end of its log:", [line.text for line in followed.tail])
+    session.output.quote("the end of its log:", [line.text for line in followed.unseen])
     cause = run.error_message or run.state_detail or "no reason given"
     session.output.conclude(f"run {run.id} of {run.job} ended in {run.state}: {cause}")
     return status
+
+
+def _summary(launched: Launched, run: JobRun, seconds: Mapping[str, float]) -> Table:
+    phases = [
+        (f"{phase} after" if phase == _ACCEPTED else f"in {phase}", f"{spent:.1f} s")
+        for phase, spent in seconds.items()
+    ]
+    rows = [
+        ("run", run.id),
+        ("job", run.job),
+        ("state", run.state.value),
+        ("delivery", launched.delivery.value),
+        *phases,
+    ]
+    return Table(("what", "value"), rows)
 
 
 def _data(launched: Launched, seconds: dict[str, float]) -> dict[str, object]:

@@ -77,4 +77,17 @@ def test_on_a_terminal_states_and_lines_stay_and_foreign_control_characters_do_n
 def test_the_tail_holds_the_last_lines_of_both_streams():
     lines = [line(f"line {n}", "error") for n in range(100)]
     followed = follow(Output(stderr=io.StringIO()), [run(JobRunState.RUNNING), *lines, run(JobRunState.FAILED)])
-    assert [one.text for one in followed.tail] == [f"line {n}" for n in range(60, 100)]
+    assert [one.text for one in followed.tail] == [f"line {n}" for n in range(70, 100)]
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "unseen"),
+    [(QUIET, ["before", "shown", "after"]), (NORMAL, ["after"]), (VERBOSE, [])],
+)
+def test_unseen_is_what_came_after_the_last_line_that_was_shown(verbosity, unseen):
+    lines = [line("before", "error"), line("shown"), line("after", "error")]
+    followed = follow(
+        Output(stderr=io.StringIO(), verbosity=verbosity),
+        [run(JobRunState.RUNNING), *lines, run(JobRunState.FAILED)],
+    )
+    assert [one.text for one in followed.unseen] == unseen
