@@ -42,6 +42,7 @@ from glue_pkgmgr.local.job_arguments import (
     spark_settings,
     without_passwords,
 )
+from glue_pkgmgr.local.old_botocore import is_old, redirect
 from glue_pkgmgr.local.spark import Spark, log_settings, spark, spark_defaults
 
 _BOOTSTRAP = "com.amazonaws.services.glue.GlueBootstrap"
@@ -352,6 +353,7 @@ class JobRunner:
         python_path = [*extra_path, *(home_of_spark.python_path if home_of_spark else ())]
         return {
             **environment,
+            **self._redirection(),
             **customer_variables(self._spec.arguments.get("--customer-driver-env-vars", "")),
             **(home_of_spark.environment() if home_of_spark else {}),
             "PYTHONPATH": os.pathsep.join(map(str, python_path)),
@@ -361,6 +363,18 @@ class JobRunner:
             "SPARK_LOCAL_DIRS": str(self.folder / "tmp"),
             "SPARK_LOCAL_IP": "127.0.0.1",
         }
+
+    def _redirection(self) -> dict[str, str]:
+        """Variables for a boto3 that the endpoint variables do not reach; none for one that they do."""
+        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        if endpoint is None or not is_old(self.folder / "env"):
+            return {}
+        return redirect(
+            self.folder / "conf",
+            endpoint=endpoint,
+            s3_endpoint=os.environ.get("AWS_ENDPOINT_URL_S3", endpoint),
+            region=os.environ["AWS_DEFAULT_REGION"],
+        )
 
     @property
     def _spark_log(self) -> Path:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from glue_pkgmgr.local.glue import Image
 from glue_pkgmgr.local.glue_requests import GlueError
 from tests.integration.local.glue_world import BUCKET, GlueWorld, glue_api, glue_world
 from tests.integration.local.made_distributions import wheel
@@ -538,6 +539,42 @@ def test_the_nearest_python_is_taken_when_allowed_and_told(world: GlueWorld, tmp
 
     assert world.log("output", run["Id"]) == [mine], run
     assert any(f"takes the nearest, Python {mine}" in line for line in world.log("error", run["Id"]))
+
+
+# -- boto3 in the job ----------------------------------------------------------------------------------------
+
+OLD_BOTO3 = ("boto3==1.24.59", "botocore==1.27.59", "s3transfer==0.6.0", "urllib3==1.26.20")
+MIDDLE_BOTO3 = ("boto3==1.28.0", "botocore==1.31.0", "s3transfer==0.6.1", "urllib3==1.26.20")
+OF_ANY_BOTO3 = ("pip==24.0", "jmespath==1.0.1", "python-dateutil==2.9.0.post0", "six==1.17.0")
+
+
+@pytest.mark.parametrize("boto3", [OLD_BOTO3, MIDDLE_BOTO3], ids=lambda pins: pins[0])
+def test_even_a_boto3_that_knows_no_endpoint_variables_calls_the_stand_in(
+    world: GlueWorld, boto3: tuple[str, ...]
+) -> None:
+    real_index = {k: v for k, v in world.environment.items() if k != "PIP_INDEX_URL"}
+    real_index |= {k: v for k, v in os.environ.items() if k == "PIP_INDEX_URL"}
+    image = Image(pins=(*OF_ANY_BOTO3, *boto3), spark=None)
+    world.runs = world.new_runs(endpoints=real_index, image=lambda _: image)
+    script = """
+import boto3
+clients = [boto3.client(name) for name in ("s3", "sts", "glue", "logs")]
+print(boto3.__version__, *[client.meta.endpoint_url for client in clients])
+clients[0].put_object(Bucket="code", Key="from/the job.txt", Body=b"x")
+print([o["Key"] for o in clients[0].list_objects_v2(Bucket="code", Prefix="from/")["Contents"]])
+groups = clients[3].describe_log_groups()["logGroups"]
+print(clients[1].get_caller_identity()["Account"], groups[0]["logGroupName"])
+"""
+
+    run = world.run(script, definition={"GlueVersion": "4.0"})
+
+    s3, aws = (world.environment[name] for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+    version = boto3[0].removeprefix("boto3==")
+    assert world.log("output", run["Id"]) == [
+        f"{version} {s3} {aws} {aws} {aws}",
+        "['from/the job.txt']",
+        "123456789012 /aws-glue/jobs/error",
+    ], world.log("error", run["Id"])
 
 
 # -- the wire ------------------------------------------------------------------------------------------------

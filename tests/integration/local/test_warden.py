@@ -158,7 +158,7 @@ def test_a_command_that_cannot_be_started_is_told(arguments: list[str], status: 
 
 
 def test_it_imports_little() -> None:
-    code = f"exec(open({warden.__file__!r}).read(), {{'__name__': 'warden'}}); print(*sys.modules)"
+    code = f"import sys; exec(open({warden.__file__!r}).read(), {{'__name__': 'warden'}}); print(*sys.modules)"
     command = [sys.executable, "-I", "-S", "-c", code]
 
     finished = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
