@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.adapters.simple_index import SimpleIndex
     from glue_pkgmgr.core.allowlist import AllowList, Approval
     from glue_pkgmgr.core.built_file import BuiltFile
+    from glue_pkgmgr.verbs.doctor import Finding
 
 
 def _utc_now() -> datetime:
@@ -279,6 +280,14 @@ class Project:
     def stop(self, run: str) -> JobRun:
         """Ask a run to stop; return it as it is then. Raises: SettingsError; RemoteError."""
         return runs.stop(self.status(run), jobs=self._jobs)
+
+    # --- the set-up
+
+    def doctor(self) -> tuple[Finding, ...]:
+        """Return what is set up and what is missing on this machine, in the settings and in AWS; never raises."""
+        from glue_pkgmgr.check_up import check_up
+
+        return check_up(self.settings.path, self._environ)
 
     # --- wiring
 

@@ -121,7 +121,7 @@ class Output:
         self._write(json.dumps(data, indent=2, ensure_ascii=False))
 
     def _table(self, table: Table) -> None:
-        rows = [[_cell(cell) for cell in row] for row in table.rows]
+        rows = [[harmless(" ".join(cell.split())) for cell in row] for row in table.rows]
         if self._stdout.isatty():
             self._drawn_table(table.columns, rows)
             return
@@ -135,10 +135,11 @@ class Output:
         from rich.text import Text
 
         drawn = Drawn(box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in columns:
-            drawn.add_column(column, overflow="fold")
+        used = [n for n in range(len(columns)) if any(row[n] for row in rows)]
+        for n in used:
+            drawn.add_column(columns[n], overflow="fold")
         for row in rows:
-            drawn.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+            drawn.add_row(*(Text(row[n], style=_STYLES.get(row[n], "")) for n in used))
         Console(file=self._stdout).print(drawn)
 
     def _red(self, text: str) -> str:
@@ -173,8 +174,8 @@ _STYLES = {
 
 
 def plain_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table as aligned lines, its header first, for pipes: one row a line, however wide."""
-    table = [list(columns), *rows]
+    """Return a table as aligned lines, its header first, for pipes: one row a line, no cell empty."""
+    table = [list(columns), *([cell or _EMPTY_CELL for cell in row] for row in rows)]
     widths = [min(_WIDEST, max(len(row[n]) for row in table)) for n in range(len(columns))]
     return [
         _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
@@ -187,10 +188,6 @@ def harmless(text: str) -> str:
     Line ends and tabs stay. Log lines, error messages and package names come from others.
     """
     return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
-
-
-def _cell(text: str) -> str:
-    return harmless(" ".join(text.split()) or _EMPTY_CELL)
 
 
 def _escaped(character: str) -> str:

@@ -52,6 +52,13 @@ def test_a_table_on_a_terminal_is_drawn_and_holds_every_cell(monkeypatch):
     assert "─" in stdout.getvalue()
 
 
+def test_a_column_without_a_word_is_not_drawn_on_a_terminal():
+    told, stdout, _ = output(stdout=Terminal())
+    told.result({}, Table(("check", "what to do"), [("Python", "")]))
+    assert "Python" in stdout.getvalue()
+    assert "what to do" not in stdout.getvalue()
+
+
 @pytest.mark.parametrize("variable", ["NO_COLOR", None])
 def test_colour_only_on_a_terminal_that_wants_it(monkeypatch, variable):
     monkeypatch.setenv("TERM", "xterm")
