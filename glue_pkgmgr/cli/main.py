@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from glue_pkgmgr.cli.help_page import VERBS as VERBS
 from glue_pkgmgr.cli.help_page import help_page
 from glue_pkgmgr.cli.output import Output, ReaderGone
 from glue_pkgmgr.errors import EXIT_DONE

@@ -12,7 +12,9 @@ import click
 import pytest
 
 from glue_pkgmgr import errors
-from glue_pkgmgr.cli.main import VERBS, main
+from glue_pkgmgr.cli.command_line import cli
+from glue_pkgmgr.cli.help_page import OPTIONS, VERBS
+from glue_pkgmgr.cli.main import main
 from glue_pkgmgr.cli.session import Session
 
 STATUSES = {
@@ -147,6 +149,20 @@ def test_help_lists_every_verb_with_its_line(capsys):
     out = capsys.readouterr().out
     for verb, line in VERBS.items():
         assert any(row.split(maxsplit=1) == [verb, line] for row in out.splitlines())
+
+
+def test_help_is_the_same_page_wherever_it_is_asked_for(capsys):
+    pages = set()
+    for words in (["--help"], ["-h"], ["-q", "--help"]):
+        assert main(words) == 0
+        pages.add(capsys.readouterr().out)
+    assert len(pages) == 1
+    assert max(map(len, pages.pop().splitlines())) <= 80
+
+
+def test_help_tells_every_option_before_the_verb():
+    told = {frozenset(words.removesuffix(" FILE").split(", ")) for words in OPTIONS}
+    assert told == {frozenset(one.opts) for one in cli.params} | {frozenset(("-h", "--help"))}
 
 
 @pytest.mark.parametrize("verb", VERBS)
