@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from glue_pkgmgr.cli.help_page import help_page
 from glue_pkgmgr.cli.output import Output, ReaderGone
-from glue_pkgmgr.errors import EXIT_DONE
+from glue_pkgmgr.errors import EXIT_DONE, EXIT_INTERRUPTED
 
 EXIT_READER_GONE = 141  # 128 + SIGPIPE, as shells report it
 _HELP = (["--help"], ["-h"])
@@ -38,5 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from glue_pkgmgr.cli.command_line import invoke
 
         return invoke(arguments)
+    except KeyboardInterrupt:  # while it was loaded; `invoke` tells of later ones
+        Output().conclude("interrupted")
+        return EXIT_INTERRUPTED
     except ReaderGone:
         return EXIT_READER_GONE

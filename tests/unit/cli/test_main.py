@@ -85,6 +85,15 @@ def test_an_interrupt_is_130_and_says_what_goes_on(monkeypatch, capsys):
     assert capsys.readouterr().err.strip() == "error: interrupted; run jr_1 goes on"
 
 
+def test_an_interrupt_while_the_command_line_is_loaded_is_130_too(monkeypatch, capsys):
+    def invoke(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("glue_pkgmgr.cli.command_line.invoke", invoke)
+    assert main(["approvals"]) == 130
+    assert capsys.readouterr() == ("", "error: interrupted\n")
+
+
 def test_an_unexpected_exception_is_named_a_bug_without_a_traceback(failing, capsys):
     failing(ZeroDivisionError("division by zero"))
     assert main(["approvals"]) == 1
