@@ -42,7 +42,7 @@ def command() -> None:
 @command.command(
     "up",
     short_help="Start it, or find it running, and make what the settings name.",
-    epilog=examples("glue-pkgmgr local up", "glue-pkgmgr local up --state /tmp/second --port 8123"),
+    epilog=examples("glue-pkgmgr local up", "glue-pkgmgr local up --state ../second --port 8123"),
 )
 @_state
 @click.option(
