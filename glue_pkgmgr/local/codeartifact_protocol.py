@@ -15,6 +15,8 @@ from typing import Any
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel, Shape
 
+_BEYOND_THE_MODEL = {"NotImplementedException": 501, "UnknownOperationException": 404}
+
 
 class AwsError(Exception):
     """An error an AWS client understands: `code` is the exception's name in the model, `status` that of HTTP."""
@@ -26,13 +28,10 @@ class AwsError(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status the model gives the exception; 501 for what it does not know."""
-        error = _service().shape_for(self.code).metadata.get("error", {}) if self._modelled else {}
-        return int(error.get("httpStatusCode", 501))
-
-    @property
-    def _modelled(self) -> bool:
-        return self.code in _service().shape_names
+        """The HTTP status, as the model gives it for its own exceptions."""
+        if self.code in _BEYOND_THE_MODEL:
+            return _BEYOND_THE_MODEL[self.code]
+        return int(_service().shape_for(self.code).metadata["error"]["httpStatusCode"])
 
     def body(self) -> bytes:
         """Return the JSON body of the answer."""

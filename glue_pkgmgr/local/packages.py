@@ -6,6 +6,7 @@ any moment leaves the state before or after, never between.
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from glue_pkgmgr.core.names import ProjectName
+from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.local.blobs import BlobFolder, Digests
 from glue_pkgmgr.local.releases import (
     Asset,
@@ -63,10 +65,13 @@ class PackageStore:
     """The stand-in's packages under `folder`. Safe for many threads of one process.
 
     Every method is one transaction; `with store.transaction():` makes one of several.
+
+    Raises: SettingsError when another process has the folder open.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._mine = _locked(folder)
         self.blobs = BlobFolder(folder)
         self._lock = threading.RLock()
         self._depth = 0
@@ -84,6 +89,7 @@ class PackageStore:
         """Close the database; the store is of no use afterwards."""
         with self._lock:
             self._db.close()
+            self._mine.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -396,6 +402,17 @@ class PackageStore:
         with self.transaction():
             for key in self.tags(arn) if keys is None else keys:
                 self._db.execute("DELETE FROM tags WHERE arn = ? AND key = ?", (arn, key))
+
+
+def _locked(folder: Path) -> IO[bytes]:
+    """Return an open file that keeps `folder` ours; the system lets go of it when the process ends, however."""
+    lock = (folder / "lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        lock.close()
+        raise SettingsError(f"the packages in {folder} are in use by another process; stop it first") from e
+    return lock
 
 
 def _repository(row: sqlite3.Row, upstreams: Sequence[str]) -> Repository:

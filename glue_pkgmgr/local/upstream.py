@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.simple_api import ACCEPT, IndexFile, IndexPage, parse_page
-from glue_pkgmgr.errors import IndexAccessError
+from glue_pkgmgr.errors import GluePkgmgrError, IndexAccessError
 from glue_pkgmgr.index_source import IndexSource
 from glue_pkgmgr.local.blobs import CHUNK, Digester, Digests, flush
 from glue_pkgmgr.local.packages import PackageStore
@@ -92,7 +92,7 @@ class Upstream:
 
         Raises: UpstreamFailed when the index cannot be read.
         """
-        source = self._source()
+        source = self._index()
         url = urljoin(source.url, f"{project}/")
         kept = self._pages.get(url)
         if kept and self._clock() - kept.asked < _FRESH:
@@ -100,6 +100,12 @@ class Upstream:
         headers = {"Accept": ACCEPT} | ({"If-None-Match": kept.etag} if kept and kept.etag else {})
         what = f"the page of {project}"
         return self._tried(lambda: self._read_page(source, url, headers, kept, what))
+
+    def _index(self) -> IndexSource:
+        try:
+            return self._source()
+        except GluePkgmgrError as e:
+            raise UpstreamFailed(f"it is not known where the public index is: {e}") from e
 
     def _read_page(
         self, source: IndexSource, url: str, headers: dict[str, str], kept: _KeptPage | None, what: str
@@ -138,23 +144,28 @@ class Upstream:
             return running
 
     def _fetch(self, file: IndexFile, download: Download, key: str) -> None:
-        source = self._source()
-        target, path = self._store.blobs.new_file()
-        download.open_at(path)
-        digester = Digester()
         try:
+            self._fetch_into(download, file)
+        except BaseException as e:
+            # Whatever it is, those who wait must hear of it: this thread has no other listener.
+            download.fail(e if isinstance(e, UpstreamFailed) else _cannot_keep(file, e))
+        finally:
+            with self._lock:
+                del self._downloads[key]
+
+    def _fetch_into(self, download: Download, file: IndexFile) -> None:
+        source = self._index()
+        target, path = self._store.blobs.new_file()
+        try:
+            download.open_at(path)
+            digester = Digester()
             with target:
                 self._tried(lambda: self._read_on(source, file, target, digester, download.grown))
                 digests = _checked(file, digester.digests())
                 flush(target)
             download.finish(lambda: self._store.add_blob(path, digests), digests)
-        except BaseException as e:
-            # Whatever it is, those who wait must hear of it: this thread has no other listener.
-            download.fail(e if isinstance(e, UpstreamFailed) else _cannot_keep(file, e))
-            path.unlink(missing_ok=True)
         finally:
-            with self._lock:
-                del self._downloads[key]
+            path.unlink(missing_ok=True)
 
     def _read_on(
         self,

@@ -16,8 +16,9 @@ import boto3
 import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from botocore.model import OperationModel, Shape
+from botocore.model import OperationModel
 
+from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.index_source import IndexSource
 from glue_pkgmgr.local.codeartifact import create_app
 from glue_pkgmgr.local.packages import PackageStore
@@ -47,9 +48,14 @@ class Service:
 
     folder: Path
     url: str = ""
-    source: IndexSource = NOWHERE
+    source: IndexSource | None = NOWHERE
     passed: timedelta = timedelta(0)
     operations: set[str] = field(default_factory=set)
+
+    def upstream(self) -> IndexSource:
+        if self.source is None:
+            raise SettingsError("pip is configured to use no index")
+        return self.source
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.passed
@@ -128,7 +134,7 @@ def running_service(folder: Path, upstream_timeout: float = 5.0) -> Iterator[Ser
     app = create_app(
         store=store,
         tokens=tokens,
-        upstream=lambda: service.source,
+        upstream=service.upstream,
         account=ACCOUNT,
         region=REGION,
         base_url=lambda: service.url,
@@ -141,24 +147,25 @@ def running_service(folder: Path, upstream_timeout: float = 5.0) -> Iterator[Ser
     store.close()
 
 
-def assert_shape(where: str, shape: Shape, value: Any) -> None:
+def assert_shape(where: str, shape: Any, value: Any) -> None:
     """Fail unless `value` is what the model says: no member it does not know, all it requires, right types."""
-    assert isinstance(value, _JSON_TYPES[shape.type_name]), f"{where} is {value!r}, not a {shape.type_name}"
+    right_type: bool = isinstance(value, _JSON_TYPES[shape.type_name])
+    assert right_type, f"{where} is {value!r}, not a {shape.type_name}"
     if shape.type_name == "structure":
-        unknown = set(value) - set(shape.members)  # type: ignore[attr-defined]
-        missing = set(shape.required_members) - set(value)  # type: ignore[attr-defined]
+        unknown = set(value) - set(shape.members)
+        missing = set(shape.required_members) - set(value)
         assert not unknown and not missing, f"{where}: unknown {unknown}, missing {missing}"
         for name, item in value.items():
-            assert_shape(f"{where}.{name}", shape.members[name], item)  # type: ignore[attr-defined]
+            assert_shape(f"{where}.{name}", shape.members[name], item)
     elif shape.type_name == "list":
         for item in value:
-            assert_shape(f"{where}[]", shape.member, item)  # type: ignore[attr-defined]
+            assert_shape(f"{where}[]", shape.member, item)
     elif shape.type_name == "map":
         for key, item in value.items():
-            assert_shape(f"{where} key", shape.key, key)  # type: ignore[attr-defined]
-            assert_shape(f"{where}[{key}]", shape.value, item)  # type: ignore[attr-defined]
+            assert_shape(f"{where} key", shape.key, key)
+            assert_shape(f"{where}[{key}]", shape.value, item)
     elif getattr(shape, "enum", None):
-        assert value in shape.enum, f"{where} is {value!r}, none of {shape.enum}"  # type: ignore[attr-defined]
+        assert value in shape.enum, f"{where} is {value!r}, none of {shape.enum}"
 
 
 def error_code(call: Callable[[], object]) -> str:

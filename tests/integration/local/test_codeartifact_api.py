@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from glue_pkgmgr.local import codeartifact_versions
 from glue_pkgmgr.local.codeartifact_protocol import routes
 from tests.integration.local.made_distributions import sdist, sha256, wheel
 from tests.integration.local.package_service import (
@@ -142,6 +143,11 @@ def test_an_operation_that_is_lacking_says_so(service: Service, name: str) -> No
     assert answer.status_code == 501
     assert name in answer.json()["message"]
     assert answer.headers["x-amzn-ErrorType"] == "NotImplementedException"
+
+
+def test_a_path_that_is_no_operation_is_told_so(service: Service) -> None:
+    answer = requests.get(f"{service.url}/v1/nothing", headers={"Authorization": "signed"}, timeout=10)
+    assert (answer.status_code, answer.headers["x-amzn-ErrorType"]) == (404, "UnknownOperationException")
 
 
 def test_an_unsigned_request_is_refused(service: Service) -> None:
@@ -346,6 +352,19 @@ class TestCopy:
             "domainEntryPoint": {"externalConnectionName": "public:pypi"},
         }
 
+    def test_files_beyond_the_limit_are_listed_unfetched_with_the_hash_of_the_index(
+        self, service: Service, upstream: UpstreamIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(codeartifact_versions, "FETCH_LIMIT", 10)
+        self.copy(service, versions=["1.17.0"], includeFromUpstream=True)
+        (asset,) = service.client.list_package_version_assets(
+            domain=DOMAIN, repository="approved", format="pypi", package="six", packageVersion="1.17.0"
+        )["assets"]
+        served = upstream.projects["six"][asset["name"]]
+        assert asset["hashes"] == {"SHA-256": served.sha256}
+        assert sha256(served.content) == served.sha256
+        assert upstream.requests[asset["name"]] == 0
+
     def test_one_fault_skips_all(self, service: Service) -> None:
         told = self.copy(service, versions=["1.16.0", "9.9"], includeFromUpstream=True)
         codes = {version: fault["errorCode"] for version, fault in told["failedVersions"].items()}
@@ -379,8 +398,8 @@ class TestCopy:
         assert error_code(lambda: self.copy(service, **versions)) == "ValidationException"
 
     def test_at_most_100_versions(self, service: Service) -> None:
-        many = {"versionRevisions": {f"1.{n}": "r" for n in range(101)}}
-        assert error_code(lambda: self.copy(service, **many)) == "ValidationException"
+        many = {f"1.{n}": "r" for n in range(101)}
+        assert error_code(lambda: self.copy(service, versionRevisions=many)) == "ValidationException"
 
     def test_an_upstream_that_is_down_is_an_error_and_not_an_absence(
         self, service: Service, upstream: UpstreamIndex

@@ -68,7 +68,7 @@ class TestPip:
     ) -> Finished:
         token = token or service.token()
         url = service.index_url("open", token)
-        options = ("--no-cache-dir", "--no-build-isolation", "--retries", "0", "--target", target)
+        options = ("--no-cache-dir", "--no-build-isolation", "--retries", "0", "--target", str(target))
         return tool("pip", "install", "--index-url", url, *options, *args, home=home, secret=token)
 
     def test_installs_a_closure_through_the_upstream(self, service: Service, home: Path, target: Path) -> None:
@@ -100,8 +100,9 @@ class TestPip:
 class TestUv:
     def install(self, service: Service, home: Path, target: Path, *args: str) -> Finished:
         token = service.token()
+        command = ("uv", "pip", "install", "--no-cache", "--python", sys.executable, "--target", str(target))
         return tool(
-            *("uv", "pip", "install", "--no-cache", "--python", sys.executable, "--target", target, *args),
+            *(*command, *args),
             home=home,
             secret=token,
             UV_DEFAULT_INDEX=service.index_url("open", token),

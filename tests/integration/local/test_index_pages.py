@@ -379,6 +379,17 @@ class TestControls:
             wanted = wheel("shared", "1.0", payload=b"# 1\n" if order[0] == "first" else b"# 2\n")[1]
             assert [file["hashes"]["sha256"] for file in page["files"]] == [sha256(wanted)]
 
+    def test_at_most_25_repositories_are_searched(self, service: Service) -> None:
+        names = [f"r{number:02}" for number in range(26)]
+        below: list[dict[str, str]] = []
+        for name in reversed(names):
+            service.client.create_repository(domain=DOMAIN, repository=name, upstreams=below)
+            below = [{"repositoryName": name}]
+        assert service.upload("r24", wheel("reached", "1.0")).ok
+        assert service.upload("r25", wheel("beyond", "1.0")).ok
+        assert service.get("r00", "simple/reached/").status_code == 200
+        assert service.get("r00", "simple/beyond/").status_code == 404
+
     def test_an_internal_version_reached_upstream_leaves_the_way_open_for_the_next(self, service: Service) -> None:
         upstreams = [{"repositoryName": "approved"}]
         service.client.create_repository(domain=DOMAIN, repository="team", upstreams=upstreams)
@@ -399,6 +410,15 @@ class TestFaultyUpstream:
         assert service.get("open", SIX).status_code == 502
         del upstream.faults["six"]
         assert service.get("open", "simple/six/").status_code == 200
+
+    def test_a_machine_without_an_index_is_told_so(self, service: Service) -> None:
+        assert service.get("open", "simple/six/").ok  # so that the page is known, and the file is not
+        service.source = None
+        service.passed = timedelta(seconds=30)
+        for path in ("simple/other/", SIX):
+            answer = service.get("open", path)
+            assert answer.status_code == 502
+            assert "no index" in answer.text
 
     def test_a_silent_upstream_is_504(self, tmp_path: Path, upstream: UpstreamIndex) -> None:
         upstream.faults["six"] = "silence"

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError
 
 from glue_pkgmgr.core.simple_api import JSON_TYPE
 from tests.integration.local.made_distributions import sdist, sha256, wheel
-from tests.integration.local.package_service import DOMAIN, Service, running_service
+from tests.integration.local.package_service import DOMAIN, NOWHERE, Service, running_service
 from tests.integration.local.upstream_index import UpstreamIndex, running_upstream
 
 MADE = wheel("glueutils", "0.2.0")
@@ -189,6 +189,7 @@ class TestRefused:
 
 
 _SERVE = """
+import resource
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -201,6 +202,8 @@ folder, port, now = Path(sys.argv[1]), [0], lambda: datetime.now(UTC)
 app = create_app(store=PackageStore(folder), tokens=TokenBook(folder / "tokens.sqlite", now),
                  upstream=lambda: IndexSource(url=sys.argv[2]), account="111122223333", region="us-east-1",
                  base_url=lambda: f"http://127.0.0.1:{port[0]}", clock=now)
+if len(sys.argv) > 3:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 server = make_server("127.0.0.1", 0, app, threaded=True)
 port[0] = server.server_port
 print(port[0], flush=True)
@@ -211,9 +214,10 @@ server.serve_forever()
 class ServerProcess:
     """A stand-in in a process of its own."""
 
-    def __init__(self, folder: Path, source: str = "http://127.0.0.1:9/simple/") -> None:
+    def __init__(self, folder: Path, source: str = NOWHERE.url, largest_file: int | None = None) -> None:
+        limit = [] if largest_file is None else [str(largest_file)]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, str(folder), source],
+            [sys.executable, "-c", _SERVE, str(folder), source, *limit],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -228,6 +232,20 @@ class ServerProcess:
         self.process.wait(10)
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+def test_a_disk_that_takes_no_more_is_507_and_the_next_upload_works(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, largest_file=1_000_000)
+    try:
+        server.service.usual_repositories()
+        answer = server.service.upload("approved", wheel("glueutils", "0.1", payload=b"#" * 3_000_000))
+        assert answer.status_code == 507
+        assert "cannot keep the file" in answer.text
+        assert server.service.upload("approved", MADE).status_code == 200
+        assert files_of(server.service, "approved", "glueutils") == {MADE[0]: sha256(MADE[1])}
+        assert not list((tmp_path / "incoming").iterdir())
+    finally:
+        server.kill()
 
 
 def test_a_server_killed_in_the_middle_of_uploads_keeps_only_whole_packages(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from flask import Flask, Response, request, send_file
 from packaging.utils import canonicalize_name
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response as BaseResponse
 
 from glue_pkgmgr.core.distribution import parse_filename
@@ -154,10 +154,17 @@ def _broken_off(content: bytes) -> Iterator[bytes]:
     raise ConnectionAbortedError("as told")
 
 
+class _Handler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"  # as the stand-in's own server speaks
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Be quiet."""
+
+
 @contextmanager
 def serving(app: Flask, tell_port: Callable[[int], None]) -> Iterator[None]:
     """Serve `app` on a free port of 127.0.0.1 while the block runs."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Handler)
     tell_port(server.server_port)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from glue_pkgmgr.core.names import ProjectName
+from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.local.blobs import Digests
 from glue_pkgmgr.local.packages import Occupied, PackageStore
 from glue_pkgmgr.local.releases import (
@@ -187,6 +188,12 @@ def test_what_a_killed_process_left_is_removed_on_opening(tmp_path: Path) -> Non
     assert not path.exists()
     assert store.blobs.names() == set()
     store.close()
+
+
+def test_a_folder_is_open_once(store: PackageStore, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="in use by another process"):
+        PackageStore(tmp_path)
+    store.create_domain("still-works", "111122223333", None, NOW)
 
 
 def test_a_copy_that_fails_leaves_no_file(store: PackageStore, tmp_path: Path) -> None:
