@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.errors import SettingsError
@@ -23,7 +25,7 @@ _ITEM = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RequestItem:
-    """One requirement of a request: a project, its extras (sorted) and a specifier, and nothing else."""
+    """One requirement of a request: a project, its extras (normalised, sorted), a specifier, and nothing else."""
 
     project: ProjectName
     specifier: SpecifierSet
@@ -46,7 +48,7 @@ def parse_request(text: str) -> Request:
 
     Raises: SettingsError naming the item and the rule. Nothing has been contacted then.
     """
-    _refuse_odd_characters(text)
+    _refuse_odd_characters(text)  # before splitting: the length too is bounded then
     items = [parse_item(item) for item in _split(text)]
     if not items:
         raise SettingsError("the request is empty; write for example 'boto3,glueutils==0.2.0'")
@@ -58,18 +60,16 @@ def parse_items(items: Iterable[str]) -> Request:
 
     Raises: SettingsError as `parse_request` does.
     """
-    parsed = []
-    for item in items:
-        _refuse_odd_characters(item)
-        parsed.append(parse_item(item))
-    return _without_repeats(parsed)
+    return _without_repeats([parse_item(item) for item in items])
 
 
 def parse_item(text: str) -> RequestItem:
     """Return one item: a PEP 508 name with extras and a specifier.
 
-    Raises: SettingsError for URLs, paths, options, environment markers and whatever else PEP 508 allows.
+    Raises: SettingsError for URLs, paths, options, environment markers and whatever else PEP 508 allows, and
+    for characters other than printable ASCII.
     """
+    _refuse_odd_characters(text)
     text = text.strip()
     if not _ITEM.fullmatch(text):
         raise SettingsError(
@@ -82,7 +82,19 @@ def parse_item(text: str) -> RequestItem:
         raise SettingsError(f"{text[:120]!r} is not a request item: {str(e).splitlines()[0]}") from e
     if requirement.url or requirement.marker:
         raise SettingsError(f"{text[:120]!r} is not a request item: URLs and environment markers are not accepted")
-    return RequestItem(project_name(requirement.name), requirement.specifier, tuple(sorted(requirement.extras)))
+    _refuse_arbitrary_text(text, requirement.specifier)
+    extras = sorted({canonicalize_name(extra) for extra in requirement.extras})
+    return RequestItem(project_name(requirement.name), requirement.specifier, tuple(extras))
+
+
+def _refuse_arbitrary_text(text: str, specifiers: SpecifierSet) -> None:
+    """Refuse `===` with something that is no version: PEP 440 lets any text stand there, a URL included."""
+    for specifier in specifiers:
+        if specifier.operator == "===":
+            try:
+                Version(specifier.version)
+            except InvalidVersion as e:
+                raise SettingsError(f"{text[:120]!r}: {specifier.version[:120]!r} is not a version") from e
 
 
 def _refuse_odd_characters(text: str) -> None:
