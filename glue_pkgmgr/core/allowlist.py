@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-import tomlkit
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
 from packaging.version import Version
-from tomlkit.items import AoT, Table
 
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.runtime import RUNTIMES, GlueRuntime
@@ -22,6 +20,7 @@ Release = tuple[ProjectName, Version]
 EMPTY = "# Approved releases. `glue-pkgmgr approve` adds entries; a review in git makes them count.\n"
 """The text of an allow-list without approvals."""
 
+_WANTING = ("==", "===", "~=", ">=")
 _KEYS = ("project", "versions", "approved-by", "reason", "until", "glue-versions")
 
 
@@ -47,10 +46,16 @@ class Approval:
 
     def _names(self, version: Version) -> bool:
         # Since packaging 26.0 `>=1` matches 2.0rc1 unless told otherwise, and PEP 440 lets `==1.0` match
-        # 1.0+local. For us either is approved only by a specifier that names one.
-        if version.local is not None and not any("+" in one.version for one in self.versions):
+        # 1.0+local. For us either is approved only by a specifier that names one as wanted: the usual
+        # `<2.0.dev0`, which keeps the pre-releases of 2.0 out, must not let those of 1.9 in.
+        wanted = [one for one in self.versions if one.operator in _WANTING]
+        if version.local is not None and not any("+" in one.version for one in wanted):
             return False
-        return self.versions.contains(version, prereleases=bool(self.versions.prereleases))
+        return self.versions.contains(version, prereleases=any(map(_names_prerelease, wanted)))
+
+
+def _names_prerelease(specifier: Specifier) -> bool:
+    return bool(specifier.prereleases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,38 +181,3 @@ def _texts(entry: Mapping[str, Any], key: str, where: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise SettingsError(f"{where}.{key}: {value!r} is not a list of texts")
     return value
-
-
-def with_approval(text: str, approval: Approval) -> str:
-    """Return the allow-list `text` with `approval` added at its end; comments, order and layout stay."""
-    document = tomlkit.parse(text)
-    entry = tomlkit.table()
-    entry["project"] = str(approval.project)
-    entry["versions"] = str(approval.versions)
-    entry["approved-by"] = approval.approved_by
-    entry["reason"] = approval.reason
-    if approval.until:
-        entry["until"] = approval.until
-    if approval.glue_versions:
-        entry["glue-versions"] = sorted(approval.glue_versions)
-    entries = document.setdefault("approvals", tomlkit.aot())
-    if isinstance(entries, AoT):
-        entries.append(entry)
-    rendered = tomlkit.dumps(document)
-    # A blank line before the new entry, as people write it.
-    before, header, after = rendered.rpartition("[[approvals]]")
-    return f"{before.rstrip()}\n\n{header}{after}" if before.strip() else rendered
-
-
-def without_approvals(text: str, remove: Iterable[int]) -> str:
-    """Return the allow-list `text` without the entries at the positions `remove` (from 0)."""
-    document = tomlkit.parse(text)
-    entries = document.get("approvals")
-    if isinstance(entries, AoT):
-        for position in sorted(set(remove), reverse=True):
-            table = entries[position]
-            if isinstance(table, Table):
-                del entries[position]
-        if not len(entries):
-            del document["approvals"]
-    return tomlkit.dumps(document)

@@ -12,9 +12,8 @@ from glue_pkgmgr.core.allowlist import (
     Approval,
     make_approval,
     parse_allowlist,
-    with_approval,
-    without_approvals,
 )
+from glue_pkgmgr.core.allowlist_text import with_approval, without_approvals
 from glue_pkgmgr.core.request import parse_item
 from glue_pkgmgr.errors import SettingsError
 
@@ -97,7 +96,7 @@ def revoke(requests: Sequence[str], path: Path) -> list[Approval]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")  # not as text: line ends are to stay as they are
     except FileNotFoundError as e:
         raise SettingsError(f"no allow-list {path}; `glue-pkgmgr init` writes one") from e
     except (OSError, UnicodeDecodeError) as e:
@@ -108,7 +107,7 @@ def _write(path: Path, text: str) -> None:
     parse_allowlist(text, path.name)  # what we write must be readable again
     temporary = path.with_name(f"{path.name}.new")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(text.encode("utf-8"))
         temporary.replace(path)
     except OSError as e:
         raise SettingsError(f"cannot write the allow-list {path}: {e.strerror}") from e
