@@ -95,7 +95,8 @@ class Policy:
                         reason=reason or Reason.WRONG_WHEEL,
                     )
                 )
-        allowed.sort(key=lambda one: (one.distribution.version, -one.rank), reverse=True)
+        # By name too: the order of the index must not show, and a higher build number goes first.
+        allowed.sort(key=lambda it: (it.distribution.version, -it.rank, it.file.filename), reverse=True)
         return AllowedPage(project=page.project, allowed=tuple(allowed), hidden=tuple(hidden))
 
     def _fault(
@@ -115,11 +116,14 @@ class Policy:
             return Reason.WRONG_WHEEL
         if file.sha256 is None:
             return Reason.NO_HASH
-        return None if in_image or project in self.internal else self._age_fault(file)
+        return None if in_image else self._release_fault(project, file)
 
-    def _age_fault(self, file: IndexFile) -> Reason | None:
+    def _release_fault(self, project: ProjectName, file: IndexFile) -> Reason | None:
         if file.yanked is not None:
             return Reason.YANKED
+        return None if project in self.internal else self._age_fault(file)
+
+    def _age_fault(self, file: IndexFile) -> Reason | None:
         if not self.minimum_age:
             return None
         if file.upload_time is None:

@@ -6,6 +6,7 @@ Source: PEP 503 (HTML), PEP 592 (yanked), PEP 691 (JSON), PEP 700 (size, upload-
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from glue_pkgmgr.core.distribution import InvalidFilename, parse_filename
 from glue_pkgmgr.core.names import ProjectName, project_name
-from glue_pkgmgr.errors import IndexAccessError
+from glue_pkgmgr.errors import IndexAccessError, SettingsError
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 HTML_TYPE = "application/vnd.pypi.simple.v1+html"
@@ -24,6 +25,7 @@ ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.01"
 """What we send as `Accept`: JSON is preferred, being the only form with sizes."""
 
 API_VERSION = "1.1"
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,9 @@ def _parse_json(body: bytes, base_url: str) -> IndexPage:
         files = page["files"]
         version = str(page["meta"]["api-version"])
         project = project_name(page["name"])
-    except (ValueError, KeyError, TypeError) as e:
+        if not isinstance(files, list):
+            raise TypeError("files is not a list")
+    except (ValueError, KeyError, TypeError, RecursionError, SettingsError) as e:
         raise IndexAccessError(f"{where}: not a page of PEP 691: {type(e).__name__} {e}") from e
     if version.partition(".")[0] != "1":
         raise IndexAccessError(f"{where}: api-version {version} is not 1.x")
@@ -140,8 +144,8 @@ def _json_file(file: Any, base_url: str, where: str) -> IndexFile:
         return IndexFile(
             filename=_plain_filename(file["filename"], where),
             url=urljoin(base_url, file["url"]),
-            hashes={str(name).lower(): str(digest).lower() for name, digest in file["hashes"].items()},
-            requires_python=file.get("requires-python"),
+            hashes=_hashes(file["hashes"], where),
+            requires_python=_text_or_none(file.get("requires-python")),
             size=None if size is None else int(size),
             upload_time=_time(file.get("upload-time"), where),
             yanked=("" if yanked is True else str(yanked)) if yanked else None,
@@ -150,40 +154,46 @@ def _json_file(file: Any, base_url: str, where: str) -> IndexFile:
         raise IndexAccessError(f"{where}: {type(e).__name__} {e}") from e
 
 
+def _hashes(given: Mapping[str, object], where: str) -> dict[str, str]:
+    hashes = {str(name).lower(): str(digest).lower() for name, digest in given.items()}
+    # A digest becomes a line of a requirements file and the name of a cache entry: to the letter, or not at all.
+    if not _SHA256.fullmatch(hashes.get("sha256", "0" * 64)):
+        raise IndexAccessError(f"{where}: sha256 {hashes['sha256'][:80]!r} is not 64 hexadecimal digits")
+    return hashes
+
+
+def _text_or_none(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(f"{value!r} is not a text")
+
+
 class _Anchors(HTMLParser):
-    """Collects the anchors of a page, their text and the `base` element."""
+    """Collects the attributes of a page's anchors, and its `base` element."""
 
     def __init__(self) -> None:
         super().__init__()
         self.base: str | None = None
-        self.anchors: list[tuple[dict[str, str | None], str]] = []
-        self._open: dict[str, str | None] | None = None
-        self._text: list[str] = []
+        self.anchors: list[dict[str, str | None]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "base":
             self.base = self.base or dict(attrs).get("href")
         elif tag == "a":
-            self._open, self._text = dict(attrs), []
-
-    def handle_data(self, data: str) -> None:
-        if self._open is not None:
-            self._text.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "a" and self._open is not None:
-            self.anchors.append((self._open, "".join(self._text).strip()))
-            self._open = None
+            self.anchors.append(dict(attrs))
 
 
 def _parse_html(body: bytes, base_url: str) -> IndexPage:
     parser = _Anchors()
     parser.feed(body.decode("utf-8", "replace"))
-    base = urljoin(base_url, parser.base) if parser.base else base_url
     where = _shown(base_url)
-    files = tuple(_html_file(attrs, base, where) for attrs, _ in parser.anchors if attrs.get("href"))
-    project = unquote(urlsplit(base_url).path.rstrip("/").rpartition("/")[2])
-    return IndexPage(project=project_name(project), files=files)
+    try:
+        base = urljoin(base_url, parser.base) if parser.base else base_url
+        files = tuple(_html_file(attrs, base, where) for attrs in parser.anchors if attrs.get("href"))
+        project = project_name(unquote(urlsplit(base_url).path.rstrip("/").rpartition("/")[2]))
+    except (ValueError, SettingsError) as e:  # ValueError: a link that is no URL
+        raise IndexAccessError(f"{where}: not a page of PEP 503: {e}") from e
+    return IndexPage(project=project, files=files)
 
 
 def _html_file(attrs: Mapping[str, str | None], base: str, where: str) -> IndexFile:
@@ -194,7 +204,7 @@ def _html_file(attrs: Mapping[str, str | None], base: str, where: str) -> IndexF
     return IndexFile(
         filename=_plain_filename(filename, where),
         url=url,
-        hashes={algorithm.lower(): digest.lower()} if digest else {},
+        hashes=_hashes({algorithm: digest} if digest else {}, where),
         requires_python=attrs.get("data-requires-python"),
         upload_time=_time(attrs.get("data-upload-time"), where),
         yanked=yanked,
@@ -213,9 +223,9 @@ def _time(text: str | None, where: str) -> datetime | None:
         return None
     try:
         time = datetime.fromisoformat(text)
-    except ValueError as e:
-        raise IndexAccessError(f"{where}: upload-time {text!r} is not ISO 8601") from e
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as e:
+        raise IndexAccessError(f"{where}: upload-time {text!r} is not a time in ISO 8601") from e
 
 
 def _shown(url: str) -> str:
