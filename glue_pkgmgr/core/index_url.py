@@ -84,7 +84,6 @@ class IndexUrl:
 
 def redact(text: str, tokens: Iterable[AuthorizationToken]) -> str:
     """Return `text` with every one of `tokens`, plain or percent-encoded, replaced by `****`."""
-    for token in tokens:
-        secret = token.reveal()
+    for secret in filter(None, (token.reveal() for token in tokens)):
         text = text.replace(secret, MASK).replace(quote(secret, safe=""), MASK)
     return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,9 @@ MODULES = "--additional-python-modules"
 INSTALLER_OPTION = "--python-modules-installer-option"
 
 _MOST_ARGUMENT_BYTES = 260 * 1024
+_ARGUMENT_NAME = re.compile(r"--[A-Za-z][A-Za-z0-9_.:-]*", re.ASCII)
+# What `argparse`, on which Glue's parser is built, takes for a number; `-1e5` is an option to it.
+_NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+", re.ASCII)
 _OURS = frozenset({MODULES, INSTALLER_OPTION})
 # Glue sets these itself, or reserves them (Developer Guide, "Job parameters").
 _RESERVED = frozenset({"--JOB_NAME", "--JOB_ID", "--JOB_RUN_ID", "--SECURITY_CONFIGURATION"}) | frozenset(
@@ -122,7 +126,8 @@ class ModuleArguments:
 def run_arguments(given: Mapping[str, str], modules: ModuleArguments) -> dict[str, str]:
     """Return the arguments of a job run: `given` by the caller (names without `--`), and the modules.
 
-    Raises: SettingsError for a reserved name, for values Glue's parser would misread, and above 260 kB.
+    Raises: SettingsError for a reserved or impossible name, for values Glue's parser would misread, and above
+    260 kB.
     Source: AWS Glue Developer Guide, "Job parameters"; its `getResolvedOptions` reads a value that starts
     with `-` as an option.
     """
@@ -131,9 +136,13 @@ def run_arguments(given: Mapping[str, str], modules: ModuleArguments) -> dict[st
         key = f"--{name.removeprefix('--')}"
         if key in _OURS:
             raise SettingsError(f"argument {key} is decided by the lock; change the bundle or use --modules")
-        if key in _RESERVED or not name.removeprefix("--"):
+        if key in _RESERVED:
             raise SettingsError(f"argument {key} is reserved by Glue and cannot be set")
-        if value.startswith("-") and not _is_number(value):
+        if not _ARGUMENT_NAME.fullmatch(key):
+            raise SettingsError(
+                f"{name!r} cannot be the name of a job argument: a letter, then letters, digits and '_.:-'"
+            )
+        if value.startswith("-") and not _NEGATIVE_NUMBER.fullmatch(value):
             raise SettingsError(
                 f"argument {key}: Glue's parser takes a value that starts with '-' for an option; "
                 "put something before the dash and strip it in the job"
@@ -146,14 +155,6 @@ def run_arguments(given: Mapping[str, str], modules: ModuleArguments) -> dict[st
     if size > _MOST_ARGUMENT_BYTES:
         raise SettingsError(f"the job arguments are {size} bytes long; Glue accepts {_MOST_ARGUMENT_BYTES}")
     return arguments
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
 
 
 def index_arguments(pins: Sequence[str], index_url: str) -> ModuleArguments:

@@ -5,24 +5,27 @@ Source: PEP 751 (format), read back through `packaging.pylock`.
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import tomlkit
 from packaging.pylock import Package, Pylock, PylockValidationError
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from glue_pkgmgr.core.distribution import parse_filename
 from glue_pkgmgr.core.names import ProjectName, project_name
+from glue_pkgmgr.core.request import parse_items
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import SettingsError
 
 _LOCK_VERSION = "1.0"
 _CREATED_BY = "glue-pkgmgr"
 _TOOL = "glue-pkgmgr"
-_SHA256_DIGITS = 64
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,23 +172,29 @@ def lock_from_toml(text: str, where: str) -> Lock:
     Raises: SettingsError that says where the file is not a lock of ours: not TOML, not PEP 751, no hash.
     """
     try:
-        content = tomllib.loads(text)
-        pylock = Pylock.from_dict(content)
-        own = (pylock.tool or {})[_TOOL]
-        pins = [_pin(package) for package in pylock.packages]
-        pins += [_preinstalled(entry) for entry in own["preinstalled"]]
-        return Lock(
-            runtime=glue_runtime(own["glue-version"]),
-            request=tuple(own["request"]),
-            pins=tuple(sorted(pins, key=lambda pin: pin.project)),
-        )
+        return _lock(Pylock.from_dict(tomllib.loads(text)))
     except (tomllib.TOMLDecodeError, PylockValidationError) as e:
         raise SettingsError(f"{where} is not a pylock file: {e}; `glue-pkgmgr lock` writes it anew") from e
-    except (KeyError, TypeError, ValueError, InvalidVersion) as e:
+    except (KeyError, TypeError, ValueError, AttributeError, SettingsError) as e:
         raise SettingsError(
             f"{where} is not a lock written by glue-pkgmgr ({type(e).__name__}: {e}); "
             "`glue-pkgmgr lock` writes it anew"
         ) from e
+
+
+def _lock(pylock: Pylock) -> Lock:
+    own = (pylock.tool or {})[_TOOL]
+    pins = [_pin(package) for package in pylock.packages]
+    pins += [_preinstalled(entry) for entry in own["preinstalled"]]
+    if repeated := [project for project, times in Counter(pin.project for pin in pins).items() if times > 1]:
+        raise ValueError(f"{repeated[0]} is locked twice")
+    if not isinstance(own["request"], list):
+        raise TypeError("request is not a list")
+    return Lock(
+        runtime=glue_runtime(own["glue-version"]),
+        request=tuple(str(item) for item in parse_items(own["request"])),
+        pins=tuple(sorted(pins, key=lambda pin: pin.project)),
+    )
 
 
 def _pin(package: Package) -> Pin:
@@ -213,8 +222,8 @@ def _locked_file(
     if (distribution.project, distribution.version) != (project, version) or not distribution.is_wheel:
         raise ValueError(f"{filename} is not a wheel of {project} {version}")
     sha256 = hashes.get("sha256", "")
-    if len(sha256) != _SHA256_DIGITS:
-        raise ValueError(f"{filename}: no sha256")
+    if not _SHA256.fullmatch(sha256):
+        raise ValueError(f"{filename}: no sha256 of 64 lower-case hexadecimal digits")
     return LockedFile(filename=filename, sha256=sha256, size=size)
 
 
