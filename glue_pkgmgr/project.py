@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
 from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl, token_lifetime
 from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
 from glue_pkgmgr.core.lockfile import Lock
@@ -238,7 +240,7 @@ class Project:
         """
         settings = self.settings.job(job)
         locked = self._lock_for(settings, modules)
-        way = Delivery(delivery) if delivery else Delivery.default(locked.runtime, followed=followed)
+        way = _delivery(delivery) if delivery else Delivery.default(locked.runtime, followed=followed)
         self._progress(f"checking {settings.name}")
         definition = launch.preflight(
             settings, locked, jobs=self._jobs, approved=self._approved, repositories=self._codeartifact
@@ -356,7 +358,7 @@ class Project:
 
     def _usual_runtime(self) -> GlueRuntime:
         runtimes = [bundle.runtime for bundle in self.settings.bundles.values()]
-        return max(runtimes, key=lambda it: it.version, default=glue_runtime("5.1"))
+        return max(runtimes, key=lambda it: Version(it.version), default=glue_runtime("5.1"))
 
     def _bundles(self, names: Sequence[str]) -> list[Bundle]:
         return [self.settings.bundle(name) for name in names] or list(self.settings.bundles.values())
@@ -415,6 +417,13 @@ class Project:
             resolve=lambda items: self._resolve(items, job.bundle.runtime),
         )
         return checked.closure()
+
+
+def _delivery(name: str) -> Delivery:
+    try:
+        return Delivery(name)
+    except ValueError as e:
+        raise SettingsError(f"unknown delivery {name!r}; known are {', '.join(Delivery)}") from e
 
 
 def _find_settings(start: Path) -> Path:

@@ -14,6 +14,7 @@ from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.request import Request, RequestItem
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.errors import NotApproved
+from glue_pkgmgr.verbs.lock import unusable_pins
 
 EXPIRES_SOON = timedelta(days=30)
 
@@ -74,14 +75,10 @@ def fitting_lock(request: Request, locks: Iterable[Lock], policy: Policy) -> Loc
     """Return the first lock for the Glue version that was made for this very request and may still be used."""
     wanted = tuple(str(item) for item in request)
     for lock in locks:
-        if lock.runtime.version == policy.runtime.version and lock.request == wanted and _usable(lock, policy):
+        fits = lock.runtime.version == policy.runtime.version and lock.request == wanted
+        if fits and not unusable_pins(lock, policy):
             return lock
     return None
-
-
-def _usable(lock: Lock, policy: Policy) -> bool:
-    installed = [(pin.project, pin.version) for pin in lock.installed]
-    return not policy.allowlist.refused(installed, today=policy.now.date(), runtime=policy.runtime)
 
 
 def _problem(item: RequestItem, policy: Policy) -> str:

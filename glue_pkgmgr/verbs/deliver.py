@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from glue_pkgmgr.core.job import (
     wheels_arguments,
 )
 from glue_pkgmgr.core.lockfile import Lock, requirements_text
-from glue_pkgmgr.errors import NotInstallable
+from glue_pkgmgr.errors import NotInstallable, RemoteError
 from glue_pkgmgr.ports import Clock, Mint, OpenIndex, Staging
 
 
@@ -71,7 +72,13 @@ class Deliverer:
         # Minted last: the token's clock runs while the cluster starts, so nothing slow stands between.
         url, minted_at = self.mint(life), self.clock()
         location = f"{folder}requirements/{secrets.token_hex(16)}.txt"
-        self.staging.put(location, requirements_text(lock, url.reveal()).encode())
+        try:
+            self.staging.put(location, requirements_text(lock, url.reveal()).encode())
+        except BaseException:
+            # A write that was cut off may have arrived all the same.
+            with suppress(RemoteError):
+                self.staging.delete(location)
+            raise
         return Delivered(
             arguments=requirements_arguments(location),
             token_expires=url.token.expires_at,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,7 +20,7 @@ from glue_pkgmgr.core.job import (
 )
 from glue_pkgmgr.core.lockfile import Lock
 from glue_pkgmgr.core.repository import RepositoryAddress
-from glue_pkgmgr.errors import JobRunFailed, JobRunStopped, SettingsError
+from glue_pkgmgr.errors import JobRunFailed, JobRunStopped, RemoteError, SettingsError
 from glue_pkgmgr.ports import Clock, JobLogs, JobService, Progress, Repositories, Staging
 from glue_pkgmgr.settings import JobSettings
 from glue_pkgmgr.verbs import mirror
@@ -102,7 +103,10 @@ def launch(
         progress(f"starting {job.name}")
         run = jobs.start(job.name, run_arguments({**job.arguments, **arguments}, delivered.arguments))
     except BaseException:
-        deliverer.withdraw(delivered)
+        try:
+            deliverer.withdraw(delivered)
+        except RemoteError as e:  # why the start was refused matters more
+            progress(f"{e}; it holds a token that ends at {delivered.token_expires:%H:%M} UTC")
         raise
     return Launched(
         job=job.name,
@@ -136,30 +140,45 @@ def follow(
     The last event is the run in its final state. A secret object of the launch is deleted as soon as the
     script has printed something, so that installing is over, or the run has ended.
 
-    Raises: RemoteError when the run can no longer be read.
+    Raises: RemoteError when the run can no longer be read; after the last event, when the secret object could
+    not be deleted.
     """
     job, run_id = (launched.job, launched.run) if isinstance(launched, Launched) else launched
     secret = launched.secret_object if isinstance(launched, Launched) else None
     run = jobs.run(job, run_id)
-    yield run
+    if run.state.outcome is None:
+        yield run
     new_lines = logs.follow(run)
     pause = _FIRST_POLL
     while True:
         latest = jobs.run(job, run_id)
         # Read after the state: what a run printed before it ended is there when the end is seen.
         lines = next(new_lines)
-        if secret and (latest.state.outcome or any(line.stream == "output" for line in lines)):
-            staging.delete(secret)
-            secret = None
+        if secret and any(line.stream == "output" for line in lines):
+            with suppress(RemoteError):  # tried again at the end
+                staging.delete(secret)
+                secret = None
         yield from lines
-        if latest.state is not run.state or latest.state.outcome:
+        if latest.state.outcome:
+            break
+        if latest.state is not run.state:
             pause = _FIRST_POLL
             yield latest
-        if latest.state.outcome:
-            return
         run = latest
         sleep(pause)
         pause = min(pause * _POLL_GROWTH, _SLOWEST_POLL)
+    left = _undeleted(secret, staging) if secret else None
+    yield latest
+    if left:
+        raise left
+
+
+def _undeleted(secret: str, staging: Staging) -> RemoteError | None:
+    try:
+        staging.delete(secret)
+    except RemoteError as e:
+        return e
+    return None
 
 
 def raise_for_state(run: JobRun) -> None:

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
 from glue_pkgmgr.core.lockfile import Lock, LockedFile, Pin, lock_from_toml, lock_to_toml
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.policy import AllowedPage, Policy, Reason, summarise
-from glue_pkgmgr.core.request import Request
+from glue_pkgmgr.core.request import Request, RequestItem
 from glue_pkgmgr.core.simple_api import IndexPage
 from glue_pkgmgr.errors import NotApproved, NotInstallable, SettingsError
 from glue_pkgmgr.ports import MetadataReader, PackageIndex, ResolvedRelease, Resolver, Unresolvable
@@ -58,7 +61,8 @@ class AllowedIndex:
         """Return the page of a project, allowed and hidden files apart."""
         if project not in self.pages:
             page = self._source(project).page(project)
-            self.pages[project] = None if page is None else self.policy.split(page)
+            # Whatever name the page gives itself: it was asked for as `project`, and is judged as that.
+            self.pages[project] = None if page is None else self.policy.split(replace(page, project=project))
         return self.pages[project]
 
     def _source(self, project: ProjectName) -> PackageIndex:
@@ -106,22 +110,39 @@ def _pin(release: ResolvedRelease, index: AllowedIndex, requested: set[ProjectNa
 def _explained(request: Request, index: AllowedIndex, cause: Unresolvable) -> NotInstallable | NotApproved:
     """Return the error for an unresolvable request: what was hidden, project by project, and the way out."""
     lines = [f"cannot lock {', '.join(str(item) for item in request)} for Glue {index.policy.runtime.version}"]
-    unapproved = []
-    for project, page in sorted(index.pages.items()):
-        if page is None:
-            where = "the approved repository" if project in index.policy.internal else "the store"
-            hint = "publish it first" if project in index.policy.internal else "check the name"
-            lines.append(f"  {project}: not in {where}; {hint}")
-        elif page.hidden and not page.allowed:
-            lines.append(f"  {project}: every release is hidden ({summarise(page.hidden)})")
-            if any(hidden.reason is Reason.NOT_APPROVED for hidden in page.hidden):
-                unapproved.append(project)
+    pages = sorted(index.pages.items())
+    lines += [sentence for project, page in pages if (sentence := _visibility(project, page, index.policy))]
     lines.append(_indented(str(cause)))
-    if unapproved:
+    asked = {item.project: item for item in request}
+    if unapproved := [project for project, page in pages if page and _wants_approval(page, asked.get(project))]:
         approve = " ".join(f'"{project}==…"' for project in unapproved)
         lines.append(f"  approve what you need: glue-pkgmgr approve {approve} --reason …")
         return NotApproved("\n".join(lines))
     return NotInstallable("\n".join(lines))
+
+
+def _visibility(project: ProjectName, page: AllowedPage | None, policy: Policy) -> str:
+    """Say what of a project the resolver did not see; empty if it saw everything."""
+    if page is None:
+        internal = project in policy.internal
+        where = "the approved repository; publish it first" if internal else "the store; check the name"
+        return f"  {project}: not in {where}"
+    if not page.hidden:
+        return ""
+    how_much = "some releases are" if page.allowed else "every release is"
+    return f"  {project}: {how_much} hidden ({summarise(page.hidden)})"
+
+
+def _wants_approval(page: AllowedPage, item: RequestItem | None) -> bool:
+    """Whether only an approval would show the resolver a release. `item` is the request's own wish, if any."""
+    specifier = item.specifier if item else SpecifierSet()
+
+    def suits(version: Version | None) -> bool:
+        return version is not None and specifier.contains(version, prereleases=True)
+
+    if any(suits(one.distribution.version) for one in page.allowed):
+        return False
+    return any(one.reason is Reason.NOT_APPROVED and suits(one.version) for one in page.hidden)
 
 
 def _indented(text: str) -> str:
@@ -136,10 +157,18 @@ def lock_bundle(bundle: Bundle, folder: Path, *, index: AllowedIndex, resolver: 
     lock = resolve(bundle.modules, index=index, resolver=resolver)
     path = folder / bundle.lock_filename
     text = lock_to_toml(lock)
-    changed = not path.exists() or path.read_text(encoding="utf-8") != text
+    changed = _written(path) != text
     if changed:
         _write(path, text)
     return Locked(bundle=bundle.name, path=path, lock=lock, changed=changed)
+
+
+def _written(path: Path) -> str | None:
+    """Return the text at `path`, with any line ends; None where there is none that can be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _write(path: Path, text: str) -> None:
@@ -182,17 +211,25 @@ def faults(bundle: Bundle, lock: Lock, policy: Policy) -> list[str]:
 
 
 def unusable_pins(lock: Lock, policy: Policy) -> list[str]:
-    """Return, in words, every pin that is not approved today or that the Glue image does not bring."""
+    """Return, in words, every pin that is not approved today, not in the image, or from the wrong source."""
     refused = policy.allowlist.refused(
         [(pin.project, pin.version) for pin in lock.installed], today=policy.now.date(), runtime=lock.runtime
     )
     absent = [
         pin for pin in lock.pins if pin.preinstalled and lock.runtime.preinstalled.get(pin.project) != pin.version
     ]
+    strayed = [pin for pin in lock.installed if pin.internal != (pin.project in policy.internal)]
     return [
         *(f"{name}=={version} is not approved{_chain(lock, name)}" for name, version in refused),
         *(f"{pin} is not in the Glue {lock.runtime.version} image" for pin in absent),
+        *(f"{pin} {_wrong_source(pin)}" for pin in strayed),
     ]
+
+
+def _wrong_source(pin: Pin) -> str:
+    if pin.internal:
+        return "was locked from our own releases, but the settings no longer list it as internal"
+    return "was locked from the store, but the settings list it as internal: it may only come from us"
 
 
 def _chain(lock: Lock, project: ProjectName) -> str:

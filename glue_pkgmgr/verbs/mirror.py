@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 
-from glue_pkgmgr.core.lockfile import Lock, Pin
+from glue_pkgmgr.core.lockfile import Lock, LockedFile, Pin
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.errors import NotInstallable
 from glue_pkgmgr.ports import Asset, Progress, Repositories
@@ -34,19 +34,33 @@ class Mirrored:
 
 
 def pins_of(locks: Iterable[Lock]) -> list[Pin]:
-    """Return every release that some lock installs, once, with the files of all locks, sorted by project."""
+    """Return every release that some lock installs, once, with the files of all locks, sorted by project.
+
+    Raises: NotInstallable when two locks name different bytes for one file.
+    """
     merged: dict[str, Pin] = {}
     for lock in locks:
         for pin in lock.installed:
             known = merged.get(str(pin))
-            files = {file.filename: file for file in (*(known.files if known else ()), *pin.files)}
             merged[str(pin)] = Pin(
                 project=pin.project,
                 version=pin.version,
-                files=tuple(files.values()),
+                files=_merged_files(known.files if known else (), pin.files),
                 internal=pin.internal,
             )
     return [merged[key] for key in sorted(merged)]
+
+
+def _merged_files(known: Sequence[LockedFile], more: Sequence[LockedFile]) -> tuple[LockedFile, ...]:
+    files = {file.filename: file for file in known}
+    for file in more:
+        other = files.setdefault(file.filename, file)
+        if other.sha256 != file.sha256:
+            raise NotInstallable(
+                f"the locks disagree about {file.filename}: {other.sha256[:12]}… and {file.sha256[:12]}…; "
+                "run `glue-pkgmgr lock`, and find out who changed it"
+            )
+    return tuple(files.values())
 
 
 def sync(
