@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def _metadata_of(wheel: Path) -> bytes:
                 folder, _, name = info.filename.partition("/")
                 if folder.endswith(".dist-info") and name == "METADATA" and info.file_size <= _LARGEST:
                     return archive.read(info)
-    except zipfile.BadZipFile as e:
+    # A damaged or odd archive shows in many ways: deflate errors, encryption, unknown compression, an early end.
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError) as e:
         raise NotInstallable(f"{wheel.name} is not a readable wheel: {e}") from e
     raise NotInstallable(f"{wheel.name} holds no METADATA of {project} {version}")

@@ -29,9 +29,9 @@ class S3Staging:
         """
         if self._size(url) == path.stat().st_size:
             return
-        with aws_errors(f"could not write {url}", needs="s3:PutObject"):
-            location = _object(url)
-            self._client.upload_file(str(path), location["Bucket"], location["Key"])
+        # One request, not boto3's transfer in parts, whose errors are of another kind: a wheel is far below 5 GB.
+        with aws_errors(f"could not write {url}", needs="s3:PutObject"), path.open("rb") as content:
+            self._client.put_object(**_object(url), Body=content)
 
     def delete(self, url: str) -> None:
         """Delete the object at `url`; none there is no error. Raises: RemoteError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from glue_pkgmgr.adapters.view import View
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.request import Request
 from glue_pkgmgr.core.runtime import GlueRuntime
+from glue_pkgmgr.errors import NotInstallable
 from glue_pkgmgr.index_source import installer_environment
 from glue_pkgmgr.ports import ResolvedRelease, Unresolvable, VisibleIndex
 from glue_pkgmgr.process import run
@@ -41,7 +43,7 @@ class UvResolver:
             output.write_text("".join(f"{name}=={v}\n" for name, v in runtime.preinstalled.items()))
             finished = run(
                 self._command(runtime, output),
-                env=installer_environment(self._environ, None) | {"UV_DEFAULT_INDEX": view.url},
+                env=installer_environment(self._environ, None) | _only(view),
                 input="\n".join(str(item) for item in request).encode(),
                 timeout=_SECONDS,
             )
@@ -56,24 +58,41 @@ class UvResolver:
         return [
             *(uv.find_uv_bin(), "pip", "compile", "-", "--quiet", "--no-header", "--no-cache"),
             *("--annotation-style", "line", "--only-binary", ":all:", "--index-strategy", "first-index"),
+            # uv wants some Python; left alone, it tries those on PATH, working or not.
+            *("--python", sys.executable),
             *("--python-version", runtime.python_text, "--python-platform", f"x86_64-manylinux_2_{minor}"),
             # Hidden pre-releases are hidden by the view; those it shows were approved by name.
             *("--prerelease", "allow", "--output-file", output),
         ]
 
 
+def _only(view: View) -> dict[str, str]:
+    """Return the variables by which uv sees `view` directly and nothing else."""
+    return {
+        "UV_DEFAULT_INDEX": view.url,
+        "NO_PROXY": "*",
+        "no_proxy": "*",
+        "UV_HTTP_RETRIES": "0",  # what stands behind the view was tried again already
+        "UV_HTTP_TIMEOUT": f"{_SECONDS:g}",  # a wheel is fetched whole before its metadata is answered
+    }
+
+
 def _parse(text: str) -> list[ResolvedRelease]:
     releases = []
     for line in text.splitlines():
-        if match := _LINE.match(line):
-            wanted_by = (via.strip() for via in (match["via"] or "").split(","))
-            releases.append(
-                ResolvedRelease(
-                    project=project_name(match["name"]),
-                    version=Version(match["version"]),
-                    wanted_by=tuple(sorted(project_name(via) for via in wanted_by if via and via != _REQUEST)),
-                )
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:  # a release left out would be a lock with a hole in it
+            raise NotInstallable(f"uv answered with a line that is no release: {line!r}; please report this")
+        wanted_by = (via.strip() for via in (match["via"] or "").split(","))
+        releases.append(
+            ResolvedRelease(
+                project=project_name(match["name"]),
+                version=Version(match["version"]),
+                wanted_by=tuple(sorted(project_name(via) for via in wanted_by if via and via != _REQUEST)),
             )
+        )
     return sorted(releases, key=lambda release: release.project)
 
 

@@ -11,23 +11,28 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
-from glue_pkgmgr.core.names import project_name
+from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.simple_api import JSON_TYPE, IndexPage, render_json
-from glue_pkgmgr.errors import GluePkgmgrError, SettingsError
+from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.ports import VisibleIndex
 
 _log = logging.getLogger(__name__)
 _METADATA = ".metadata"
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: the resolver was ended in the middle of an answer."""
+
+
 class View:
     """The server of one `VisibleIndex`. `failures` holds the errors met while answering, oldest first."""
 
     def __init__(self, index: VisibleIndex) -> None:
-        self.failures: list[GluePkgmgrError] = []
+        self.failures: list[Exception] = []
         self._index = index
         try:
-            self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+            self._server = _Server(("127.0.0.1", 0), self._handler())
         except OSError as e:
             raise SettingsError(f"cannot listen on 127.0.0.1: {e.strerror}") from e
 
@@ -53,23 +58,22 @@ class View:
         Paths are `/simple/<project>/` and `/files/<project>/<filename>.metadata`; files themselves are not
         served, a resolver needs none.
         """
-        parts = [unquote(part) for part in urlsplit(path).path.strip("/").split("/")]
         try:
-            match parts:
-                case ["simple", project]:
-                    page = self._index.page(project_name(project))
-                    if page is not None:
-                        return HTTPStatus.OK, JSON_TYPE, render_json(_with_our_urls(page), core_metadata=True)
-                case ["files", project, filename] if filename.endswith(_METADATA):
-                    metadata = self._index.metadata(project_name(project), filename.removesuffix(_METADATA))
-                    if metadata is not None:
-                        return HTTPStatus.OK, "text/plain; charset=utf-8", metadata
-        except SettingsError:
-            pass  # not a project name: nothing of that name exists
-        except GluePkgmgrError as e:
+            found = self._find([unquote(part) for part in urlsplit(path).path.strip("/").split("/")])
+        except Exception as e:  # whatever it is: the caller must hear of it, not take it for "not there"
             self.failures.append(e)
             return HTTPStatus.BAD_GATEWAY, "text/plain", b"the index behind this view failed"
-        return HTTPStatus.NOT_FOUND, "text/plain", b"not here"
+        return (HTTPStatus.OK, *found) if found else (HTTPStatus.NOT_FOUND, "text/plain", b"not here")
+
+    def _find(self, parts: list[str]) -> tuple[str, bytes] | None:
+        match parts:
+            case ["simple", name] if project := _project(name):
+                page = self._index.page(project)
+                return (JSON_TYPE, render_json(_with_our_urls(page), core_metadata=True)) if page else None
+            case ["files", name, filename] if filename.endswith(_METADATA) and (project := _project(name)):
+                metadata = self._index.metadata(project, filename.removesuffix(_METADATA))
+                return None if metadata is None else ("text/plain; charset=utf-8", metadata)
+        return None
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         view = self
@@ -92,6 +96,13 @@ class View:
                 _log.debug(format, *args)
 
         return Handler
+
+
+def _project(name: str) -> ProjectName | None:
+    try:
+        return project_name(name)
+    except SettingsError:  # nothing of that name exists
+        return None
 
 
 def _with_our_urls(page: IndexPage) -> IndexPage:
