@@ -59,7 +59,8 @@ def configured_index(environ: Mapping[str, str]) -> IndexSource:
 
 @lru_cache(maxsize=8)
 def _ask(environ: tuple[tuple[str, str], ...]) -> IndexSource:
-    finished = run([sys.executable, "-c", _ASK_PIP], env=dict(environ), timeout=_ASK_SECONDS)
+    # -P: a folder called `pip` where we happen to run is not pip.
+    finished = run([sys.executable, "-P", "-c", _ASK_PIP], env=dict(environ), timeout=_ASK_SECONDS)
     if not finished.ok:
         reason = (finished.stderr.strip().splitlines() or ["no output"])[-1]
         raise SettingsError(f"pip could not say which index it uses: {reason}; try `python -m pip config list`")
@@ -97,6 +98,7 @@ def installer_environment(environ: Mapping[str, str], source: IndexSource | None
     if source is not None:
         kept.update(PIP_INDEX_URL=source.url, UV_DEFAULT_INDEX=source.url)
         if source.proxy:
+            kept = {k: v for k, v in kept.items() if k not in ("http_proxy", "https_proxy")}  # they would win
             kept.update(HTTP_PROXY=source.proxy, HTTPS_PROXY=source.proxy)
     return kept
 

@@ -68,6 +68,7 @@ def run(
     finally:
         if child.returncode is None:
             end_tree(child.pid)
+            _end_session(child.pid)
             child.communicate()
     return Finished(returncode=child.returncode, stdout=_text(out, secrets), stderr=_text(err, secrets))
 
@@ -100,8 +101,14 @@ def end_tree(pid: int, grace: float = 5.0) -> None:
         psutil.wait_procs(alive, timeout=grace)
 
 
+def _end_session(leader: int) -> None:
+    """Kill what is left of a session whose leader may be gone: its orphans are in no tree, but in the group."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
 def _text(raw: bytes, secrets: Sequence[str]) -> str:
     text = raw.decode("utf-8", "replace")
-    for secret in secrets:
+    for secret in filter(None, secrets):
         text = text.replace(secret, "****")
     return text

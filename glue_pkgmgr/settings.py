@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from glue_pkgmgr.errors import SettingsError
 T = TypeVar("T")
 
 FILENAME = "glue-pkgmgr.toml"
+
+_S3_FOLDER = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([^\s?#,]*/)?", re.ASCII)
+_LONGEST_MINUTES = 7 * 24 * 60  # Source: AWS Glue Developer Guide, "Adding jobs" (timeout)
+_OLDEST_DAYS = 3650
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +168,7 @@ def _policy(table: _Table, root: Path) -> PolicySettings:
     policy = PolicySettings(
         allowlist=root / table.string("allowlist", default="allowlist.toml"),
         locks=root / table.string("locks", default="locks"),
-        minimum_age=timedelta(days=table.integer("minimum-age-days", default=7, least=0)),
+        minimum_age=timedelta(days=table.integer("minimum-age-days", default=7, least=0, most=_OLDEST_DAYS)),
         internal=frozenset(project_name(name) for name in table.strings("internal", default=())),
     )
     table.done()
@@ -183,9 +188,9 @@ def _bundle(name: str, table: _Table) -> Bundle:
 
 
 def _job(key: str, table: _Table, bundles: Mapping[str, Bundle]) -> JobSettings:
-    staging = table.string("staging")
-    if not staging.startswith("s3://"):
-        raise SettingsError(f"{table.where}.staging: {staging!r} is not an s3:// URL")
+    staging = table.string("staging").rstrip("/") + "/"
+    if not _S3_FOLDER.fullmatch(staging):
+        raise SettingsError(f"{table.where}.staging: {staging!r} is not an s3:// URL with a bucket")
     job = JobSettings(
         key=key,
         name=table.string("name"),
@@ -194,9 +199,9 @@ def _job(key: str, table: _Table, bundles: Mapping[str, Bundle]) -> JobSettings:
         worker_type=table.string("worker-type", default="G.1X"),
         workers=table.integer("workers", default=2, least=2),
         arguments=table.string_table("arguments"),
-        staging=staging.rstrip("/") + "/",
+        staging=staging,
         role=table.string("role", default=f"{key}-job"),
-        timeout=timedelta(minutes=table.integer("timeout-minutes", default=60, least=1)),
+        timeout=timedelta(minutes=table.integer("timeout-minutes", default=60, least=1, most=_LONGEST_MINUTES)),
         concurrent_runs=table.integer("concurrent-runs", default=1, least=1),
     )
     table.done()
@@ -208,6 +213,11 @@ def _lookup(values: Mapping[str, T], name: str, what: str) -> T:
         return values[name]
     known = ", ".join(sorted(values)) or "none"
     raise SettingsError(f"no {what} {name!r} in the settings; known: {known}{_nearest(name, values)}")
+
+
+def _misspelt(key: str, written: list[str]) -> str:
+    close = difflib.get_close_matches(key, written, n=1)
+    return f"; is {close[0]!r} meant to be it?" if close else ""
 
 
 def _nearest(name: str, known: Mapping[str, Any] | set[str]) -> str:
@@ -227,7 +237,8 @@ class _Table:
         self._taken.add(key)
         value = self._content.get(key, default)
         if value is None:
-            raise SettingsError(f"{self.where}: {key!r} is missing")
+            written = [other for other in self._content if other not in self._taken]
+            raise SettingsError(f"{self.where}: {key!r} is missing{_misspelt(key, written)}")
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise SettingsError(f"{self.where}.{key}: {value!r} is not {_KINDS[kind]}")
         return value
@@ -238,10 +249,12 @@ class _Table:
             raise SettingsError(f"{self.where}.{key} is empty")
         return value
 
-    def integer(self, key: str, default: int | None = None, least: int = 0) -> int:
+    def integer(self, key: str, *, default: int, least: int, most: int | None = None) -> int:
         value: int = self._take(key, int, default)
         if value < least:
             raise SettingsError(f"{self.where}.{key}: {value} is below {least}")
+        if most is not None and value > most:
+            raise SettingsError(f"{self.where}.{key}: {value} is above {most}")
         return value
 
     def strings(self, key: str, default: tuple[str, ...] | None = None) -> list[str]:
