@@ -26,7 +26,6 @@ from glue_pkgmgr.cli.output import Failure, Output, Table
 from glue_pkgmgr.cli.releases import release_table
 from glue_pkgmgr.core.allowlist import EMPTY
 from glue_pkgmgr.core.job import JobRun, LogLine
-from glue_pkgmgr.core.lockfile import Lock
 from glue_pkgmgr.core.runtime import RUNTIMES, GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import EXIT_INTERRUPTED, GluePkgmgrError, SettingsError
 from glue_pkgmgr.local import lifecycle
@@ -37,13 +36,15 @@ from glue_pkgmgr.local.interpreters import nearest_python, python_for
 from glue_pkgmgr.local.spark import spark
 from glue_pkgmgr.project import Project
 from glue_pkgmgr.settings import FILENAME
-from glue_pkgmgr.verbs.launch import installed_releases, raise_for_state
+from glue_pkgmgr.verbs.launch import Launched, installed_releases, raise_for_state
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _PREFERRED = ("5.1", "6.0")  # the newest Glue version of Python 3.11, and of 3.13
 _JOB = "taxi"
 _LIBRARY = "glueutils"
 _TOP = 10
+_SPARK = "the script: Spark"
+_TOTAL = "all of it"
 
 
 @dataclass(slots=True)
@@ -76,8 +77,9 @@ def main(argv: Sequence[str]) -> int:
     """Run the demo and return its exit status."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--data", type=Path, help="a CSV with the columns year, week, app and trips")
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     options = parser.parse_args(argv)
-    output = Output()
+    output = Output(as_json=options.json)
     try:
         return demo(output, options.data)
     except GluePkgmgrError as e:
@@ -145,9 +147,8 @@ def _road(project: Project, state: Path, data: Path | None, watch: Stopwatch, be
     _split_run(watch, followed.run, lines)
     parquet = bucket / "dataoutput" / "taxidataparquet"
     found = read_back(parquet)
-    watch.seconds["all of it"] = time.monotonic() - began
-    _show(watch, launched.lock, found, installed_releases(lines))
-    output.result({}, f"\nParquet  {_shown(parquet)}")
+    watch.seconds[_TOTAL] = time.monotonic() - began
+    _show(watch, launched, found, installed_releases(lines), _shown(parquet))
     return 0
 
 
@@ -235,7 +236,7 @@ def _split_run(watch: Stopwatch, run: JobRun, lines: list[LogLine]) -> None:
     whole = watch.seconds.pop("install and run")
     before = min(whole, (started - run.started).total_seconds())
     watch.seconds["environment and installation in the run"] = before
-    watch.seconds["the script: Spark"] = whole - before
+    watch.seconds[_SPARK] = whole - before
 
 
 def read_back(folder: Path) -> Result:
@@ -257,21 +258,34 @@ def _app(file: Path) -> str:
 
 def _show(
     watch: Stopwatch,
-    lock: Lock,
+    launched: Launched,
     found: Result,
     installed: Sequence[str],
+    parquet: Path,
 ) -> None:
     watch.output.result(
-        {},
+        {
+            "glue_version": launched.lock.runtime.version,
+            "rows": found.rows,
+            "apps": found.apps,
+            "trips": found.trips,
+            "installed": list(installed),
+            "parquet": str(parquet),
+            "seconds": {name: round(seconds, 3) for name, seconds in watch.seconds.items()},
+            "seconds_total": watch.seconds[_TOTAL],
+            "seconds_spark": watch.seconds.get(_SPARK),
+            "seconds_from_token_to_accepted": launched.accept_seconds,
+        },
         f"\nTop apps by trips ({found.apps} apps, {found.trips:,} trips, {found.rows:,} weeks)",
         Table(("app", "trips"), [(app, f"{trips:,}") for app, trips in found.top]),
         f"\nReleases of the run; pip says it installed {', '.join(installed) or 'nothing'}",
-        release_table(lock),
+        release_table(launched.lock),
         "\nTime",
         Table(
             ("step", "seconds"),
             [(name, f"{seconds:.1f}") for name, seconds in watch.seconds.items()],
         ),
+        f"\nParquet  {parquet}",
     )
 
 

@@ -1,0 +1,173 @@
+"""`make bench`: the speeds we promise, as they are on this machine. Exit status 1 if one is not kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glue_pkgmgr.cli.output import Output, Table
+from glue_pkgmgr.core.runtime import glue_runtime
+from glue_pkgmgr.local.cache import cache_folder
+from glue_pkgmgr.local.environment import base_environment, clone
+from glue_pkgmgr.local.glue import Image
+from glue_pkgmgr.local.interpreters import python_for
+from tests.bench.measure import REPETITIONS, Sample, noise, repeated, timed
+
+ROOT = Path(__file__).parents[2]
+COMMAND = Path(sys.executable).with_name("glue-pkgmgr")
+DEMO = ROOT / ".glue-pkgmgr" / "demo"  # the demo leaves its settings and locks there
+LONGEST = 300.0  # seconds, for one process
+WITHOUT_AWS = (["check", "boto3,glueutils==0.2.0"], ["approvals"], ["lock", "--check"])
+_MODULES = """
+import sys
+from glue_pkgmgr.cli.main import main
+status = main(sys.argv[1:])
+print(*sorted({"boto3", "botocore"} & set(sys.modules)), file=sys.stderr)
+sys.exit(status)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the report. `kept` is None where nothing is promised."""
+
+    what: str
+    promise: str
+    measured: str
+    kept: bool | None
+
+
+def main() -> int:
+    """Measure everything, print the table, and return the exit status."""
+    output = Output()
+    output.progress(
+        f"about five minutes: every figure is the median of {REPETITIONS}, with the least and the most"
+    )
+    output.progress(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    before = noise()
+    lines = list(measured(output))
+    after = noise()
+    rows = [(line.what, line.promise or "-", line.measured, _KEPT[line.kept]) for line in lines]
+    rows += [
+        (f"the same work, {when}: noise", "-", sample.text("ms", 1000), _KEPT[None])
+        for when, sample in (("at the start", before), ("at the end", after))
+    ]
+    broken = [line.what for line in lines if line.kept is False]
+    data = {"lines": [dict(zip(("what", "promise", "measured", "kept"), row, strict=True)) for row in rows]}
+    output.result(data, Table(("what", "promise", "median (min to max)", "kept"), rows))
+    if broken:
+        output.conclude(f"not kept: {', '.join(broken)}; is the machine busy? load is {os.getloadavg()[0]:.1f}")
+    return 1 if broken else 0
+
+
+_KEPT = {True: "yes", False: "no", None: ""}
+
+
+def measured(output: Output) -> Iterator[Line]:
+    """Yield the lines of the report, telling what is being measured."""
+    for what, measure in (
+        ("start of Python and of the command", start),
+        ("the demo, once to warm up", demo),
+        ("verbs without AWS", without_aws),
+        ("a run's environment", cloning),
+        ("the stand-in", stand_in),
+    ):
+        output.progress(f"measuring {what}")
+        yield from measure()
+
+
+def start() -> Iterator[Line]:
+    """Compare `glue-pkgmgr --help` with the start of Python itself; the two alternate, so noise meets both."""
+    python: list[float] = []
+    helped: list[float] = []
+    for _ in range(REPETITIONS * 4):  # they are short: more of them cost nothing
+        python.append(seconds([sys.executable, "-c", "pass"]))
+        helped.append(seconds([COMMAND, "--help"]))
+    ratio = Sample(helped).median / Sample(python).median
+    yield Line("python -c pass", "", Sample(python).text("ms", 1000), None)
+    yield Line("glue-pkgmgr --help", "", Sample(helped).text("ms", 1000), None)
+    yield Line("--help, in starts of Python", "< 6 x", f"{ratio:.1f} x", ratio < 6)
+
+
+def demo() -> Iterator[Line]:
+    """Run the demo until it is warm, and take the figures it reports."""
+    run([sys.executable, "-m", "glue_pkgmgr.demo", "--json"])
+    reports = [
+        json.loads(run([sys.executable, "-m", "glue_pkgmgr.demo", "--json"]).stdout) for _ in range(REPETITIONS)
+    ]
+    total = Sample([report["seconds_total"] for report in reports])
+    spark = Sample([report["seconds_spark"] for report in reports])
+    rest = Sample([report["seconds_total"] - report["seconds_spark"] for report in reports])
+    token = Sample([report["seconds_from_token_to_accepted"] for report in reports])
+    yield Line("warm demo", "< 60 s", total.text("s"), total.median < 60)
+    yield Line("  of that Spark", "", spark.text("s"), None)
+    yield Line("  of that everything else", "< 15 s", rest.text("s"), rest.median < 15)
+    for step in reports[0]["seconds"]:
+        step_seconds = Sample([report["seconds"][step] for report in reports])
+        if 0.05 < step_seconds.median < rest.median:
+            yield Line(f"    {step}", "", step_seconds.text("s"), None)
+    yield Line("token minted → StartJobRun accepted", "< 0.3 s", token.text("s"), token.median < 0.3)
+
+
+def without_aws() -> Iterator[Line]:
+    """Run verbs that need no AWS on the project the demo has left, and look at what they load."""
+    for words in WITHOUT_AWS:
+        loaded = run([sys.executable, "-c", _MODULES, "-q", *words], DEMO).stderr.split()
+        taken = repeated(lambda words=words: seconds([COMMAND, *words], DEMO))
+        name = f"glue-pkgmgr {' '.join(words)}"
+        yield Line(name, "no boto3", f"{', '.join(loaded) or 'none'}; {taken.text('ms', 1000)}", not loaded)
+
+
+def cloning() -> Iterator[Line]:
+    """Copy the base environment of a Glue version, as each run does."""
+    runtime = glue_runtime(
+        json.loads(run([COMMAND, "--json", "lock", "--check"], DEMO).stdout)["locks"][0]["glue_version"]
+    )
+    python = python_for(runtime.python, os.environ) or Path(sys.executable)
+    cache = cache_folder(os.environ)
+    base = base_environment(runtime.version, Image.of(runtime).pins, python, cache=cache, say=print).folder
+
+    def once() -> float:
+        with tempfile.TemporaryDirectory(dir=cache, prefix="bench-") as folder:
+            return timed(lambda: clone(base, Path(folder) / "env"))
+
+    yield Line(f"clone of the Glue {runtime.version} environment", "", repeated(once).text("s"), None)
+
+
+def stand_in() -> Iterator[Line]:
+    """Start and end a stand-in with nothing in it, several times."""
+    up: list[float] = []
+    down: list[float] = []
+    for _ in range(REPETITIONS):
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            state = Path(folder) / "state"
+            try:
+                up.append(seconds([COMMAND, "local", "up", "--state", state], ROOT))
+            finally:
+                down.append(seconds([COMMAND, "local", "down", "--state", state], ROOT))
+    yield Line("glue-pkgmgr local up", "", Sample(up).text("s"), None)
+    yield Line("glue-pkgmgr local down", "", Sample(down).text("s"), None)
+
+
+def seconds(words: Sequence[str | Path], folder: Path = ROOT) -> float:
+    """Return how long a process takes that has to succeed."""
+    return timed(lambda: run(words, folder))
+
+
+def run(words: Sequence[str | Path], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a process to its end. Raises: CalledProcessError, after its own words were shown."""
+    finished = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=LONGEST, check=False)
+    if finished.returncode:
+        sys.stderr.write(finished.stderr)
+    finished.check_returncode()
+    return finished
+
+
+if __name__ == "__main__":
+    sys.exit(main())
