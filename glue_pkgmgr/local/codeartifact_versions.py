@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from packaging.metadata import RawMetadata
 from packaging.requirements import InvalidRequirement, Requirement
@@ -17,6 +16,7 @@ from packaging.version import Version
 from werkzeug.wrappers import Response
 
 from glue_pkgmgr.core.names import ProjectName
+from glue_pkgmgr.local.blobs import Digests
 from glue_pkgmgr.local.codeartifact_domains import Params, Places, Result
 from glue_pkgmgr.local.codeartifact_packages import Packages
 from glue_pkgmgr.local.codeartifact_paging import page_of
@@ -351,16 +351,17 @@ def _heading(release: Release) -> Result:
     }
 
 
-def _asset(asset: Asset, digests: Any) -> Result:
-    known = {"SHA-256": asset.sha256, "MD5": asset.md5}
-    if digests is not None:
-        known = {
-            "MD5": digests.md5,
-            "SHA-1": digests.sha1,
-            "SHA-256": digests.sha256,
-            "SHA-512": digests.sha512,
-        }
-    return {"name": asset.filename, "size": digests.size if digests else asset.size, "hashes": known}
+def _asset(asset: Asset, digests: Digests | None) -> Result:
+    if digests is None:
+        known = {"SHA-256": asset.sha256, "MD5": asset.md5}
+        return {"name": asset.filename, "size": asset.size, "hashes": known}
+    all_four = {
+        "MD5": digests.md5,
+        "SHA-1": digests.sha1,
+        "SHA-256": digests.sha256,
+        "SHA-512": digests.sha512,
+    }
+    return {"name": asset.filename, "size": digests.size, "hashes": all_four}
 
 
 def _cheapest_metadata(asset: Asset) -> tuple[bool, int]:

@@ -154,6 +154,10 @@ class Upstream:
                 del self._downloads[key]
 
     def _fetch_into(self, download: Download, file: IndexFile) -> None:
+        if file.sha256 and (here := self._store.blob(file.sha256)):
+            # Another fetch ended between somebody's look and this start.
+            download.finish(lambda: self._store.blobs.path(here.sha256), here)
+            return
         source = self._index()
         target, path = self._store.blobs.new_file()
         try:
@@ -177,7 +181,7 @@ class Upstream:
     ) -> None:
         """Append to `target` what is still missing: an attempt goes on where the one before was cut off."""
         start = digester.size
-        headers = {"Range": f"bytes={start}-"} if start else {}
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         with closing(self._get(source, file.url, headers, file.filename)) as answer:
             if answer.status_code in (_NOT_FOUND, _GONE):
                 raise UpstreamFailed(f"the public index lists {file.filename} but no longer has it", 404)
@@ -200,7 +204,7 @@ class Upstream:
         try:
             answer = self._session.get(
                 url,
-                headers={"Accept-Encoding": "identity", **headers},
+                headers=headers,
                 auth=_credentials(source, url),
                 verify=str(source.ca_bundle) if source.ca_bundle else None,
                 proxies={"http": source.proxy, "https": source.proxy} if source.proxy else None,

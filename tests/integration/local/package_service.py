@@ -51,6 +51,7 @@ class Service:
     source: IndexSource | None = NOWHERE
     passed: timedelta = timedelta(0)
     operations: set[str] = field(default_factory=set)
+    endpoints: dict[str, str] = field(default_factory=dict)
 
     def upstream(self) -> IndexSource:
         if self.source is None:
@@ -82,8 +83,10 @@ class Service:
         return str(self.client.get_authorization_token(domain=DOMAIN)["authorizationToken"])
 
     def endpoint(self, repository: str) -> str:
-        told = self.client.get_repository_endpoint(domain=DOMAIN, repository=repository, format="pypi")
-        return str(told["repositoryEndpoint"])
+        if repository not in self.endpoints:
+            told = self.client.get_repository_endpoint(domain=DOMAIN, repository=repository, format="pypi")
+            self.endpoints[repository] = told["repositoryEndpoint"]
+        return self.endpoints[repository]
 
     def index_url(self, repository: str, token: str | None = None) -> str:
         parts = urlsplit(self.endpoint(repository))

@@ -82,6 +82,9 @@ def test_every_operation_answers_in_the_shape_of_the_model(service: Service) -> 
     assert [d["name"] for d in client.list_domains()["domains"]] == [DOMAIN]
     named = [r["name"] for r in client.list_repositories()["repositories"]]
     assert named == ["approved", "open", "pypi-store"]
+    assert client.get_repository_endpoint(domain=DOMAIN, repository="open", format="pypi")[
+        "repositoryEndpoint"
+    ] == (f"{service.url}/pypi/d/{DOMAIN}-{ACCOUNT}/open/")
     in_domain = client.list_repositories_in_domain(domain=DOMAIN, repositoryPrefix="py")
     assert [r["name"] for r in in_domain["repositories"]] == ["pypi-store"]
 
