@@ -23,8 +23,6 @@ _CONFIG = Config(
     read_timeout=60,
     retries={"mode": "standard", "max_attempts": 3},
     proxies={},
-    request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
 )
 
 

@@ -49,11 +49,13 @@ class Gateway:
         *,
         packages: WSGIApplication,
         glue_runs: WSGIApplication,
+        s3: WSGIApplication,
         moto: Callable[[MotoBackend], WSGIApplication],
         status: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._packages = packages
         self._glue_runs = glue_runs
+        self._s3 = s3
         self._moto = moto
         self._status = status
 
@@ -80,6 +82,8 @@ class Gateway:
     def _service(self, service: str, environ: WSGIEnvironment) -> WSGIApplication:
         if service == "codeartifact":
             return self._packages
+        if service == "s3":
+            return self._s3
         if service == "glue" and operation(environ) in GLUE_RUN_OPERATIONS:
             return self._glue_runs
         if service in MOTO_BACKENDS:
@@ -94,13 +98,16 @@ _UNSIGNED = "The request is not signed, so it does not say which service it is f
 def signed_service(environ: WSGIEnvironment) -> str | None:
     """Return the service a request is signed for, by its header or presigned URL; None when it is unsigned.
 
-    Source: AWS Signature Version 4, credential scope `date/region/service/aws4_request`.
+    Source: AWS Signature Version 4, credential scope `date/region/service/aws4_request`. Version 2 names no
+    service; of ours only S3 accepts it, and SDKs still presign with it.
     """
-    presigned = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Credential", [""])[0]
-    for text in (environ.get("HTTP_AUTHORIZATION", ""), f"Credential={presigned}"):
+    authorization: str = environ.get("HTTP_AUTHORIZATION", "")
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    presigned = query.get("X-Amz-Credential", [""])[0]
+    for text in (authorization, f"Credential={presigned}"):
         if found := _SCOPE.search(text):
             return found[1]
-    return None
+    return "s3" if authorization.startswith("AWS ") or "AWSAccessKeyId" in query else None
 
 
 def operation(environ: WSGIEnvironment) -> str | None:
@@ -110,8 +117,6 @@ def operation(environ: WSGIEnvironment) -> str | None:
 
 
 def _missing(service: str, wanted: str | None) -> str:
-    if service == "s3":
-        return "S3 has an endpoint of its own: set AWS_ENDPOINT_URL_S3 as `glue-pkgmgr local exec` does."
     known = ", ".join(sorted([*MOTO_BACKENDS, "codeartifact", "s3"]))
     asked = f"{service}:{wanted}" if wanted else service
     return f"The stand-in does not implement {asked}; it has {known}."
@@ -136,7 +141,13 @@ class FixedAnswer:
         return [content]
 
 
-_REASONS = {200: "OK", 403: "Forbidden", 501: "Not Implemented"}
+_REASONS = {
+    200: "OK",
+    403: "Forbidden",
+    411: "Length Required",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+}
 
 
 def aws_error(environ: WSGIEnvironment, status: int, code: str, message: str) -> FixedAnswer:

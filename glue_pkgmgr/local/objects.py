@@ -19,6 +19,9 @@ from glue_pkgmgr.local import warden
 
 _log = logging.getLogger(__name__)
 
+LISTING_SECONDS = 0.005
+"""How long rclone remembers the listing of a folder: what others write into it shows after that time."""
+
 _LISTENING = re.compile(r"Starting s3 server on \[(http://127\.0\.0\.1:\d+)/\]")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
@@ -97,9 +100,9 @@ def _command(program: Path, folder: Path) -> list[str | Path]:
         "s3",
         "--addr=127.0.0.1:0",
         f"--config={os.devnull}",  # remotes of the machine's user are none of our business
-        # Spark writes into the same folders: a listing that was remembered would hide its files. Not 0, for
-        # then rclone's own clean-up of listings never rests and takes a whole core.
-        "--dir-cache-time=20ms",
+        # Spark writes into the same folders: a listing that was remembered hides its files. Not 0, for then
+        # rclone's own clean-up of listings never rests and takes a whole core.
+        f"--dir-cache-time={LISTING_SECONDS}s",
         "--poll-interval=0",
         "--max-header-bytes=65536",  # the default of 4096 is too small for long session tokens
         "--stats=0",

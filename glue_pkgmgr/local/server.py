@@ -1,4 +1,4 @@
-"""The process of a stand-in: all its services behind one loopback port, S3 in a child on another.
+"""The process of a stand-in: all its services behind one loopback port, with rclone as a child for S3.
 
     python -m glue_pkgmgr.local.server --state FOLDER --account ID --region NAME --report DESCRIPTOR …
 
@@ -34,10 +34,11 @@ from glue_pkgmgr.local.glue import GlueRuns
 from glue_pkgmgr.local.glue import create_app as create_glue_app
 from glue_pkgmgr.local.moto_services import moto_services
 from glue_pkgmgr.local.objects import ObjectServer
+from glue_pkgmgr.local.s3_front import RAW_HEADERS, S3Front
 from glue_pkgmgr.local.state import StandIn, StateFolder
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 _log = logging.getLogger(__name__)
 
@@ -111,12 +112,13 @@ def serve(options: Options, stop: threading.Event, ready: Callable[[], None]) ->
         listener = closers.enter_context(closing(listen(options.port)))
         objects = _objects(state, stop)
         closers.enter_context(closing(objects))
-        stand_in = _record(options, listener, objects.endpoint)
+        stand_in = _record(options, listener)
         moto = moto_services(stand_in.account, listener.getsockname()[1])
         runs = _glue_runs(state, stand_in)
         gateway = Gateway(
             packages=_packages(state, stand_in, dict(os.environ), closers),
             glue_runs=create_glue_app(runs),
+            s3=S3Front(objects.endpoint),
             moto=moto,
             status=lambda: {"pid": stand_in.pid, "started": stand_in.started.isoformat()},
         )
@@ -124,7 +126,7 @@ def serve(options: Options, stop: threading.Event, ready: Callable[[], None]) ->
         # Ended before the door closes: the last lines of a run reach its log through it.
         closers.enter_context(closing(runs))
         state.write(stand_in)
-        _log.info("ready at %s, S3 at %s", stand_in.endpoint, stand_in.s3_endpoint)
+        _log.info("ready at %s", stand_in.endpoint)
         ready()
         stop.wait()
         _log.info("stopping")
@@ -157,12 +159,13 @@ def _objects(state: StateFolder, stop: threading.Event) -> ObjectServer:
     return ObjectServer(state.s3, os.environ, on_end=ended)
 
 
-def _record(options: Options, listener: socket.socket, s3_endpoint: str) -> StandIn:
+def _record(options: Options, listener: socket.socket) -> StandIn:
+    endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
     return StandIn(
         pid=os.getpid(),
         process_started=psutil.Process().create_time(),
-        endpoint=f"http://127.0.0.1:{listener.getsockname()[1]}",
-        s3_endpoint=s3_endpoint,
+        endpoint=endpoint,
+        s3_endpoint=endpoint,
         account=options.account,
         region=options.region,
         nearest_python=options.nearest_python,
@@ -229,6 +232,9 @@ class _Door:
 class _RequestHandler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _IDLE_SECONDS
+
+    def make_environ(self) -> WSGIEnvironment:
+        return {**super().make_environ(), RAW_HEADERS: self.headers.items()}
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         # A follower asks for a run's state all the time: only what went wrong is worth a line.

@@ -18,7 +18,7 @@ import psutil
 from glue_pkgmgr.errors import SettingsError
 
 ACCESS_KEY = "stand-in"
-"""The access key and its secret that clients of a stand-in sign with. Nobody checks the signature."""
+"""The access key, and the secret, that clients of a stand-in sign with. Nobody checks the signature."""
 
 _LOCK_POLL_SECONDS = 0.05
 # Process start times are computed from the boot time, which a clock step may move a little.
@@ -62,9 +62,6 @@ class StandIn:
             "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
-            # rclone sends the checksum of a whole object with a part of it too, and clients that compare fail.
-            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
         }
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -191,16 +193,89 @@ def test_an_object_put_at_once_is_downloaded_in_parts(client: Callable[[str], An
     s3.delete_object(Bucket=BUCKET, Key="whole.bin")
 
 
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        ("put_object_tagging", {"Key": "kept", "Tagging": {"TagSet": []}}),
+        ("put_object_acl", {"Key": "kept", "ACL": "private"}),
+        ("get_object_tagging", {"Key": "kept"}),
+        ("put_object", {"Key": "kept", "Body": b"lost", "IfNoneMatch": "*"}),
+        ("put_bucket_versioning", {"VersioningConfiguration": {"Status": "Enabled"}}),
+        ("get_bucket_policy", {}),
+    ],
+)
+def test_what_s3_lacks_is_refused_and_destroys_nothing(
+    client: Callable[[str], Any], operation: str, arguments: dict[str, Any]
+) -> None:
+    s3 = client("s3")
+    s3.put_object(Bucket=BUCKET, Key="kept", Body=b"kept")
+    with pytest.raises(ClientError, match="The stand-in does not implement") as refused:
+        getattr(s3, operation)(Bucket=BUCKET, **arguments)
+    assert refused.value.response["Error"]["Code"] == "NotImplemented"
+    assert s3.get_object(Bucket=BUCKET, Key="kept")["Body"].read() == b"kept"
+    s3.delete_object(Bucket=BUCKET, Key="kept")
+
+
+def test_a_part_of_an_object_passes_the_clients_own_checks(client: Callable[[str], Any]) -> None:
+    strict = client("s3")  # its default is to compare every checksum it is told
+    strict.put_object(Bucket=BUCKET, Key="checked", Body=b"0123456789", Metadata={"my_key": "kept"})
+    part = strict.get_object(Bucket=BUCKET, Key="checked", Range="bytes=2-4")
+    assert part["ResponseMetadata"]["HTTPStatusCode"] == 206
+    assert part["Body"].read() == b"234"
+    whole = strict.get_object(Bucket=BUCKET, Key="checked")
+    assert whole["Body"].read() == b"0123456789"
+    assert {name.lower() for name in whole["Metadata"]} == {"my_key"}
+    strict.delete_object(Bucket=BUCKET, Key="checked")
+
+
+def test_a_body_of_unknown_length_is_refused_as_s3_does(client: Callable[[str], Any]) -> None:
+    url = client("s3").generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": "stream"})
+    answer = requests.put(url, data=iter([b"a", b"b"]), timeout=30)  # requests sends an iterator in chunks
+    assert (answer.status_code, "MissingContentLength" in answer.text) == (411, True)
+    assert client("s3").list_objects_v2(Bucket=BUCKET, Prefix="stream").get("Contents", []) == []
+
+
+def test_a_large_body_for_a_missing_bucket_gets_the_answer_of_s3(client: Callable[[str], Any]) -> None:
+    s3 = client("s3")
+    with pytest.raises(s3.exceptions.NoSuchBucket):
+        s3.put_object(Bucket="no-such-bucket", Key="large", Body=b"x" * (20 * MEBIBYTE))
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(home: Path, client: Callable[[str], Any]) -> None:
+    target = urlsplit(
+        client("s3").generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": "broken"})
+    )
+    folder = StateFolder(home / "state").s3 / BUCKET
+
+    def begun() -> bool:
+        return bool(list(folder.glob(".rclone_temp_*")))
+
+    with socket.create_connection(("127.0.0.1", target.port or 0)) as connection:
+        head = f"PUT {target.path}?{target.query} HTTP/1.1\r\nHost: s3\r\nContent-Length: 9000000\r\n\r\n"
+        connection.sendall(head.encode() + b"x" * 3_000_000)
+        until(begun)
+    until(lambda: not begun())
+    assert client("s3").list_objects_v2(Bucket=BUCKET, Prefix="broken").get("Contents", []) == []
+    assert list(folder.glob("*broken*")) == []
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_a_file_written_into_the_folder_of_a_bucket_is_an_object_at_once(
     client: Callable[[str], Any], home: Path
 ) -> None:
     s3 = client("s3")
     folder = StateFolder(home / "state").s3 / BUCKET / "from-spark"
-    for number in range(3):  # the folder has been listed before the second one is written
+    for number in range(100):  # the folder has been listed before the second one is written
         folder.mkdir(exist_ok=True)
-        (folder / f"part-{number}.parquet").write_bytes(b"x")
+        (folder / f"part-{number:02}.parquet").write_bytes(b"x")
         listed = s3.list_objects_v2(Bucket=BUCKET, Prefix="from-spark/")["Contents"]
-        assert [o["Key"] for o in listed] == [f"from-spark/part-{n}.parquet" for n in range(number + 1)]
+        assert [o["Key"] for o in listed] == [f"from-spark/part-{n:02}.parquet" for n in range(number + 1)]
     s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": o["Key"]} for o in listed]})
     assert not folder.exists()
     assert BUCKET in [b["Name"] for b in s3.list_buckets()["Buckets"]]

@@ -32,6 +32,7 @@ def gateway() -> Gateway:
     return Gateway(
         packages=named("packages"),
         glue_runs=named("runs"),
+        s3=named("s3"),
         moto=lambda backend: named(f"moto {backend}"),
         status=lambda: {"pid": 7},
     )
@@ -97,10 +98,8 @@ def test_an_unknown_service_of_the_query_protocol_gets_xml(gateway: Gateway) -> 
     assert error.findtext("Code") == "NotImplemented"
 
 
-def test_s3_at_the_wrong_endpoint_is_told_where_s3_is(gateway: Gateway) -> None:
-    status, _, body = ask(gateway, "/bucket", HTTP_AUTHORIZATION=signed("s3"))
-    assert status.startswith("501 ")
-    assert "AWS_ENDPOINT_URL_S3" in (ElementTree.fromstring(body).findtext("Message") or "")
+def test_s3_is_behind_the_same_door(gateway: Gateway) -> None:
+    assert ask(gateway, "/bucket/key", HTTP_AUTHORIZATION=signed("s3"))[2] == b"s3"
 
 
 @pytest.mark.parametrize("authorization", ["", "Basic YXdzOnRva2Vu", "AWS4-HMAC-SHA256 Credential=broken"])
@@ -117,6 +116,13 @@ def test_the_stand_in_tells_who_it_is(gateway: Gateway) -> None:
 def test_a_presigned_url_names_its_service() -> None:
     query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKID%2F20261122%2Fus-east-1%2Fsts%2Faws4_request"
     assert signed_service({"QUERY_STRING": query}) == "sts"
+
+
+@pytest.mark.parametrize(
+    "request_", [{"QUERY_STRING": "AWSAccessKeyId=x&Signature=y&Expires=1"}, {"HTTP_AUTHORIZATION": "AWS x:y"}]
+)
+def test_a_signature_of_version_2_is_for_s3(request_: dict[str, str]) -> None:
+    assert signed_service(request_) == "s3"
 
 
 def test_an_operation_is_what_follows_the_last_dot_of_the_target() -> None:
