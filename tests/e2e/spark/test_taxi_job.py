@@ -1,10 +1,13 @@
 """The taxi job as Glue starts it: a process of its own, arguments, a status and what it printed."""
 
+import csv
 import gzip
+import importlib.metadata
 import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import more_itertools
 import pytest
 
 import glueutils
@@ -71,8 +73,6 @@ def sums(table: Path) -> dict[tuple[str, str, int], int]:
 
 def sums_of_sample(file: Path) -> dict[tuple[str, str, int], int]:
     """The same, summed without Spark from a sample."""
-    import csv
-
     found: dict[tuple[str, str, int], int] = defaultdict(int)
     with file.open(encoding="utf-8", newline="") as text:
         rows = list(csv.DictReader(text))
@@ -98,7 +98,7 @@ def test_trips_are_summed_reported_and_registered_and_a_second_run_changes_nothi
         == {
             "version.boto3": boto3.__version__,
             "version.glueutils": glueutils.__version__,
-            "version.more_itertools": more_itertools.__version__,
+            "version.more_itertools": importlib.metadata.version("more-itertools"),
             "files_in": "1",
             "rows_in": "1500",
             "rows_rejected": str(sample.misfits),
@@ -232,8 +232,6 @@ AWSGLUE = {
 @pytest.fixture
 def awsglue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with an `awsglue` that records what the job tells it, in the file `calls` beside it."""
-    import textwrap
-
     package = tmp_path / "site" / "awsglue"
     package.mkdir(parents=True)
     for name, text in {"__init__.py": "", **AWSGLUE}.items():
