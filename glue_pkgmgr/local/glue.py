@@ -15,6 +15,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from botocore.exceptions import ClientError
 from werkzeug.wrappers import Request, Response
 
 from glue_pkgmgr.core.job import JobRunState
-from glue_pkgmgr.core.runtime import GlueRuntime
+from glue_pkgmgr.core.runtime import RUNTIMES, GlueRuntime
 from glue_pkgmgr.errors import GluePkgmgrError
 from glue_pkgmgr.local.cache import cache_folder
 from glue_pkgmgr.local.glue_requests import GlueError, RunPlan, checked, invalid, not_found, plan
@@ -201,6 +202,13 @@ class GlueRuns:
         if operation not in handlers:
             raise GlueError("UnknownOperationException", f"{operation} is not an operation on job runs")
         return handlers[operation](checked(operation, request))
+
+    def prepare(self) -> None:
+        """Find out beforehand what the first StartJobRun would wait for: the API's model, the interpreters."""
+        checked("GetJobRuns", {"JobName": "any"})
+        for runtime in RUNTIMES.values():
+            with suppress(GlueError):  # told when a run needs it
+                self._python(runtime)
 
     def close(self) -> None:
         """End every run and wait until none of their processes is left."""

@@ -128,6 +128,8 @@ def serve(options: Options, stop: threading.Event, ready: Callable[[], None]) ->
         state.write(stand_in)
         _log.info("ready at %s", stand_in.endpoint)
         ready()
+        # A token's clock runs while its bearer waits for a run to be accepted: nothing is looked up then.
+        threading.Thread(target=runs.prepare, name="prepare", daemon=True).start()
         stop.wait()
         _log.info("stopping")
 
