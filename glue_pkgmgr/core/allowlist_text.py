@@ -75,7 +75,8 @@ def _headers(text: str) -> list[int]:
     entries = len(parse_allowlist(text, "the allow-list").approvals)
     if len(found) > entries:  # a reason of several lines may hold such a line as well
         found = [number for number in found if _is_toml("".join(lines[:number]))]
-    if len(found) != entries:
+    written_inline = not found and "approvals" in tomllib.loads(text)
+    if len(found) != entries or written_inline:
         raise SettingsError("the allow-list can only be edited when its entries are written as [[approvals]]")
     return found
 

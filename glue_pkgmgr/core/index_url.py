@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NoReturn
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -33,15 +33,26 @@ def token_lifetime(seconds: int) -> timedelta:
     return lifetime
 
 
-@dataclass(frozen=True, slots=True)
 class AuthorizationToken:
     """A CodeArtifact token that prints harmlessly; `expires_at` is aware UTC."""
 
-    _value: str = field(repr=False)
-    expires_at: datetime
+    # No dataclass: `asdict` would turn the secret into data.
+    __slots__ = ("_expires_at", "_value")
+
+    def __init__(self, value: str, expires_at: datetime) -> None:
+        self._value = value
+        self._expires_at = expires_at
 
     def __str__(self) -> str:
         return MASK
+
+    def __repr__(self) -> str:
+        return f"AuthorizationToken({MASK}, expires_at={self._expires_at!r})"
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the token ends, aware UTC."""
+        return self._expires_at
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an authorization token is not to be stored")
@@ -52,7 +63,7 @@ class AuthorizationToken:
 
     def expired(self, now: datetime) -> bool:
         """Whether the token is no longer accepted at `now` (aware UTC)."""
-        return now >= self.expires_at
+        return now >= self._expires_at
 
 
 @dataclass(frozen=True, slots=True)

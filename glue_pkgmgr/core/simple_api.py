@@ -235,7 +235,7 @@ def _shown(url: str) -> str:
 
 def format_time(time: datetime) -> str:
     """Return an aware `time` as PEP 700 writes it: UTC, microseconds, `Z`."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def render_json(page: IndexPage, *, core_metadata: bool = False) -> bytes:

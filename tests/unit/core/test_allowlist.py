@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from glue_pkgmgr.core.allowlist import EMPTY, AllowList, Approval, make_approval, parse_allowlist
+from glue_pkgmgr.core.names import project_name
+from glue_pkgmgr.core.runtime import glue_runtime
+from glue_pkgmgr.errors import SettingsError
+
+GLUE = glue_runtime("5.1")
+TODAY = date(2026, 11, 22)
+BOTO3 = project_name("boto3")
+
+
+def approval(versions: str, until: date | None = None, glue: tuple[str, ...] = ()) -> Approval:
+    return make_approval("boto3", versions, approved_by="us", reason="why", until=until, glue_versions=glue)
+
+
+def covers(versions: str, version: str) -> bool:
+    return approval(versions).covers(Version(version), today=TODAY, runtime=GLUE)
+
+
+@pytest.mark.parametrize(
+    ("versions", "covered"),
+    [
+        ("==1.0", ["1.0", "1.0.0"]),
+        ("==1.*", ["1.0", "1.9.9", "1.0.post1"]),
+        ("~=1.4", ["1.4", "1.9"]),
+        (">=1,<2", ["1.0", "1.99"]),
+        ("===1.0", ["1.0"]),
+        ("==1!1.0", ["1!1.0"]),
+        ("==2.0rc1", ["2.0rc1"]),
+        (">=2.0rc1", ["2.0rc1", "2.0", "3.0a1"]),
+        ("==1.0+cu1", ["1.0+cu1"]),
+        ("===1.0+cu1", ["1.0+cu1"]),
+        ("==1.0.dev3", ["1.0.dev3"]),
+    ],
+)
+def test_a_version_that_is_named_is_covered(versions: str, covered: list[str]) -> None:
+    assert [version for version in covered if not covers(versions, version)] == []
+
+
+@pytest.mark.parametrize(
+    ("versions", "refused"),
+    [
+        ("==1.0", ["1.0.1", "1.0rc1", "1.0.dev1", "1.0+local", "1!1.0", "1.0.post1"]),
+        ("==1.*", ["2.0", "1.0rc1", "1.5+local", "1!1.5"]),
+        (">=1", ["2.0rc1", "2.0+local", "0.9"]),
+        (">=1,<2.0.dev0", ["1.5b1", "2.0a1", "2.0"]),
+        (">=1,!=1.5rc1", ["1.6rc1", "1.5rc1"]),
+        (">=1,!=1.0+bad", ["1.1+other", "1.0+bad"]),
+        ("===1.0", ["1.0.0", "1.0+local"]),
+        ("~=1.4.2", ["1.5", "1.4.3a1"]),
+        ("==1.0+cu1", ["1.0", "1.0+cu2"]),
+        (">1.0", ["1.0.post1", "1.0"]),
+    ],
+)
+def test_a_version_that_nobody_named_is_refused(versions: str, refused: list[str]) -> None:
+    assert [version for version in refused if covers(versions, version)] == []
+
+
+release = st.tuples(st.integers(0, 5), st.integers(0, 5)).map(lambda it: f"{it[0]}.{it[1]}")
+unnamed = st.sampled_from(["a1", "b2", "rc1", ".dev1", "+local", "rc1+local"])
+
+
+@given(st.sampled_from(["==", ">=", "<=", "<", ">", "!=", "~=", "==="]), release, release, unnamed)
+def test_no_final_specifier_lets_a_pre_release_or_a_local_version_in(
+    operator: str, named: str, version: str, ending: str
+) -> None:
+    assert not covers(operator + named, version + ending)
+
+
+def test_an_approval_ends_after_its_last_day() -> None:
+    one = approval("==1.0", until=TODAY)
+    assert one.covers(Version("1.0"), today=TODAY, runtime=GLUE)
+    assert not one.covers(Version("1.0"), today=date(2026, 11, 23), runtime=GLUE)
+
+
+def test_an_approval_for_a_glue_version_counts_for_no_other() -> None:
+    one = approval("==1.0", glue=("5.0",))
+    assert one.covers(Version("1.0"), today=TODAY, runtime=glue_runtime("5.0"))
+    assert not one.covers(Version("1.0"), today=TODAY, runtime=GLUE)
+
+
+def test_refused_names_every_release_nobody_approved_in_order() -> None:
+    allowlist = AllowList((approval("==1.0"), approval("==2.0")))
+    other = project_name("other")
+    asked = [(other, Version("1.0")), (BOTO3, Version("2.0")), (BOTO3, Version("3.0"))]
+    assert allowlist.refused(asked, today=TODAY, runtime=GLUE) == [asked[0], asked[2]]
+    assert AllowList().refused(asked, today=TODAY, runtime=GLUE) == asked
+
+
+ENTRY = '[[approvals]]\nproject = "{project}"\nversions = "==1.0"\napproved-by = "us"\nreason = "why"\n'
+
+
+def test_the_file_is_read_in_its_order() -> None:
+    text = EMPTY + ENTRY.format(project="Foo_Bar") + "until = 2027-06-30\nglue-versions = ['5.1']\n"
+    text += ENTRY.format(project="boto3")
+    first, second = parse_allowlist(text, "allowlist.toml").approvals
+    assert (first.project, first.until, first.glue_versions) == ("foo-bar", date(2027, 6, 30), {"5.1"})
+    assert second == approval("==1.0")
+
+
+def test_an_allow_list_without_entries_allows_nothing() -> None:
+    assert parse_allowlist(EMPTY, "allowlist.toml") == AllowList()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (('project = "boto3"\n', ""), r"approvals\[0\]: 'project' is missing"),
+        (("project =", "projekt ="), "unknown key 'projekt'; known are project, versions"),
+        (('"boto3"', '"boto 3"'), r"approvals\[0\]: 'boto 3' is not a project name"),
+        (('"boto3"', "3"), r"approvals\[0\].project: 3 is no text"),
+        (('"==1.0"', '"1.0"'), "'1.0' is not a version specifier"),
+        (('"==1.0"', '""'), "versions is empty"),
+        (('"us"', '" "'), "may not be empty"),
+        (('"why"', '""'), "may not be empty"),
+        (("reason =", "until = '2027-06-30'\nreason ="), "not a date such as 2027-06-30, without quotes"),
+        (("reason =", "until = 2027-06-30T00:00:00Z\nreason ="), "not a date"),
+        (("reason =", "glue-versions = ['7.7']\nreason ="), "unknown Glue version '7.7'"),
+        (("reason =", "glue-versions = '5.1'\nreason ="), "is not a list of texts"),
+        (("[[approvals]]", "[approvals]"), r"written as \[\[approvals\]\]"),
+        (("[[approvals]]", "[[approval]]"), "unknown key 'approval'"),
+        (("[[approvals]]", "[[approvals]"), "is not TOML"),
+    ],
+)
+def test_a_wrong_entry_is_told_with_its_place(change: tuple[str, str], expected: str) -> None:
+    text = ENTRY.format(project="boto3").replace(*change)
+    with pytest.raises(SettingsError, match=r"^allowlist\.toml") as caught:
+        parse_allowlist(text, "allowlist.toml")
+    assert caught.match(expected)
+
+
+def test_approvals_that_are_no_tables_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"approvals\[0\] is not a table"):
+        parse_allowlist("approvals = [1]", "allowlist.toml")

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from packaging.version import Version
+
+from glue_pkgmgr.core.allowlist import AllowList, make_approval
+from glue_pkgmgr.core.names import project_name
+from glue_pkgmgr.core.policy import Hidden, Policy, Reason, summarise
+from glue_pkgmgr.core.runtime import glue_runtime
+from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+OLD = NOW - timedelta(days=30)
+ACME = project_name("acme")
+BOTO3 = project_name("boto3")
+
+
+def policy(
+    versions: str = ">=0",
+    *,
+    project: str = "acme",
+    glue: str = "5.1",
+    internal: bool = False,
+    days: int = 7,
+    **more: object,
+) -> Policy:
+    approval = make_approval(project, versions, approved_by="us", reason="why", **more)  # type: ignore[arg-type]
+    return Policy(
+        allowlist=AllowList((approval,)),
+        internal=frozenset({ACME} if internal else ()),
+        minimum_age=timedelta(days=days),
+        runtime=glue_runtime(glue),
+        now=NOW,
+    )
+
+
+def file(filename: str = "acme-1.0-py3-none-any.whl", **changes: object) -> IndexFile:
+    fields = {"url": "u", "hashes": {"sha256": "0" * 64}, "upload_time": OLD, **changes}
+    return IndexFile(filename=filename, **fields)  # type: ignore[arg-type]
+
+
+def reason(rules: Policy, one: IndexFile, project: str = "acme") -> Reason | None:
+    split = rules.split(IndexPage(project=project_name(project), files=(one,)))
+    assert len(split.allowed) + len(split.hidden) == 1
+    return split.hidden[0].reason if split.hidden else None
+
+
+def test_an_approved_old_enough_wheel_that_fits_is_shown() -> None:
+    assert reason(policy(), file()) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"filename": "acme-1.0.exe"}, Reason.UNREADABLE),
+        ({"filename": "evil-1.0-py3-none-any.whl"}, Reason.UNREADABLE),
+        ({"filename": "acme-1.0.tar.gz"}, Reason.NO_WHEEL),
+        ({"filename": "acme-1.0-cp312-cp312-manylinux2014_x86_64.whl"}, Reason.WRONG_WHEEL),
+        ({"filename": "acme-1.0-cp311-cp311-manylinux_2_35_x86_64.whl"}, Reason.WRONG_WHEEL),
+        ({"filename": "acme-1.0-cp311-cp311-manylinux2014_aarch64.whl"}, Reason.WRONG_WHEEL),
+        ({"filename": "acme-1.0-cp311-cp311-macosx_11_0_arm64.whl"}, Reason.WRONG_WHEEL),
+        ({"hashes": {"md5": "0"}}, Reason.NO_HASH),
+        ({"yanked": ""}, Reason.YANKED),
+        ({"upload_time": NOW - timedelta(days=6)}, Reason.TOO_YOUNG),
+        ({"upload_time": None}, Reason.NO_UPLOAD_TIME),
+    ],
+)
+def test_a_file_is_hidden_for_one_reason(changes: dict[str, object], expected: Reason) -> None:
+    assert reason(policy(), file(**changes)) is expected
+
+
+def test_not_approved_ranks_above_every_other_reason() -> None:
+    assert reason(policy("==2.0"), file("acme-1.0.tar.gz", yanked="", upload_time=None)) is Reason.NOT_APPROVED
+
+
+def test_an_expired_approval_hides() -> None:
+    assert reason(policy(until=date(2026, 11, 21)), file()) is Reason.NOT_APPROVED
+
+
+def test_a_file_is_old_enough_to_the_second() -> None:
+    assert reason(policy(), file(upload_time=NOW - timedelta(days=7))) is None
+    assert reason(policy(), file(upload_time=NOW - timedelta(days=7) + timedelta(seconds=1))) is Reason.TOO_YOUNG
+
+
+def test_without_a_minimum_age_no_upload_time_is_needed() -> None:
+    assert reason(policy(days=0), file(upload_time=None)) is None
+
+
+def test_our_own_releases_need_approval_but_no_age_and_are_hidden_when_yanked() -> None:
+    assert reason(policy(internal=True), file(upload_time=None)) is None
+    assert reason(policy("==2", internal=True), file()) is Reason.NOT_APPROVED
+    assert reason(policy(internal=True), file(yanked="")) is Reason.YANKED
+
+
+def test_a_release_of_the_image_needs_no_approval_and_no_age() -> None:
+    version = glue_runtime("5.1").preinstalled[BOTO3]
+    listed = file(f"boto3-{version}-py3-none-any.whl", yanked="", upload_time=None)
+    assert reason(policy(), listed, "boto3") is None
+    assert reason(policy(), file("boto3-9.9-py3-none-any.whl"), "boto3") is Reason.NOT_APPROVED
+
+
+def test_the_wheel_of_another_glue_version_does_not_fit() -> None:
+    new = file("acme-1.0-cp310-cp310-manylinux_2_28_x86_64.whl")
+    assert reason(policy(glue="4.0"), new) is Reason.WRONG_WHEEL
+    assert reason(policy(glue="4.0"), file("acme-1.0-cp310-cp310-manylinux_2_26_x86_64.whl")) is None
+
+
+def test_the_best_wheel_comes_first_in_any_order_of_the_index() -> None:
+    names = [
+        "acme-1.0-py3-none-any.whl",
+        "acme-1.0-cp311-cp311-manylinux2014_x86_64.whl",
+        "acme-1.0-cp311-cp311-manylinux_2_28_x86_64.whl",
+        "acme-1.0-1-cp311-cp311-manylinux_2_28_x86_64.whl",
+        "acme-1.0-2-cp311-cp311-manylinux_2_28_x86_64.whl",
+        "acme-0.9-py3-none-any.whl",
+    ]
+    best_first = [names[n] for n in (2, 4, 3, 1, 0)]
+    found = []
+    for order in (names, names[::-1], sorted(names)):
+        split = policy().split(IndexPage(project=ACME, files=tuple(map(file, order))))
+        found.append([one.file.filename for one in split.of(Version("1.0"))])
+        assert split.allowed[-1].file.filename == names[-1]
+    assert found[0] == found[1] == found[2]
+    assert {*found[0][:3]} == {*best_first[:3]}
+    assert found[0][3:] == best_first[3:]
+    assert found[0].index(names[4]) < found[0].index(names[3])
+
+
+def test_hidden_files_are_told_by_reason_newest_version_first() -> None:
+    hidden = [
+        Hidden(filename=f"acme-{version}.tar.gz", version=Version(version), reason=Reason.NOT_APPROVED)
+        for version in ("1.9", "1.10", "1.10", "2.0", "0.1")
+    ]
+    hidden += [
+        Hidden(filename="acme-3.whl", version=Version("3"), reason=Reason.YANKED),
+        Hidden(filename="x", version=None, reason=Reason.UNREADABLE),
+    ]
+    assert summarise(hidden) == "2.0, 1.10, 1.9, 0.1: not approved; 3: yanked"
+    assert summarise(hidden, most=2) == "2.0, 1.10 and 2 more: not approved; 3: yanked"
+    assert summarise([]) == ""
