@@ -368,14 +368,15 @@ class GlueRuns:
         except Exception as e:
             _logger.exception("run %s", run.id)
             state, message = JobRunState.FAILED, f"Internal service error: {type(e).__name__}"
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
         with self._lock:
-            del self._ledger.watchers[run.id]
             self._complete(run, state, message)
             if state is JobRunState.FAILED and run.attempt < run.plan.max_retries and not self._closing:
                 self._begin(self._enter(run.plan, run.python, run.notes, run))
             self._begin_waiting(run.plan.job)
+        # Last: nobody should wait for the removal of some ten thousand files.
+        shutil.rmtree(folder, ignore_errors=True)
+        with self._lock:
+            del self._ledger.watchers[run.id]
 
     def _begin_waiting(self, job: str) -> None:
         for run in self._ledger.of_job(job):
@@ -385,7 +386,8 @@ class GlueRuns:
     def _carry_out(self, run: _Run, folder: Path) -> tuple[JobRunState, str | None]:
         """Run the processes of `run` and return how it ended. Its log is complete then."""
         folder.mkdir(mode=0o700)
-        client = self._logs()
+        with self._lock:  # boto3 sessions are not made for several threads at once
+            client = self._logs()
         process = RunProcess(
             self._spec(run, folder),
             self._endpoints,
@@ -412,12 +414,14 @@ class GlueRuns:
 
     def _outcome(self, run: _Run, process: RunProcess) -> tuple[JobRunState, str | None]:
         report = process.report()
-        if report is not None and report.state != JobRunState.RUNNING:
-            return JobRunState(report.state), report.message  # it ended by itself, whatever was asked since
+        if report is not None and report.state == JobRunState.SUCCEEDED:
+            return JobRunState.SUCCEEDED, None  # before it could be stopped
         if run.ending is JobRunState.TIMEOUT:
             return run.ending, f"Job run exceeded its timeout of {run.plan.timeout} minutes"
         if run.ending is not None:
             return run.ending, None
+        if report is not None and report.state == JobRunState.FAILED:
+            return JobRunState.FAILED, report.message
         return JobRunState.FAILED, f"Command failed with exit code {process.exit_status}"
 
     def _spec(self, run: _Run, folder: Path) -> RunSpec:
@@ -465,11 +469,16 @@ def create_app(runs: GlueRuns) -> WSGIApplication:
             body = runs.handle(target.removeprefix(_TARGET), _parsed(request.get_data()))
             return _response(body, 200)
         except GlueError as e:
-            return _response(
-                {"__type": e.code, "Message": str(e)}, 500 if e.code == "InternalServiceException" else 400
-            )
+            return _error(e.code, str(e))
+        except Exception as e:
+            _logger.exception("%s failed", target)
+            return _error("InternalServiceException", f"the stand-in failed: {type(e).__name__}: {e}")
 
     return answer
+
+
+def _error(code: str, message: str) -> Response:
+    return _response({"__type": code, "Message": message}, 500 if code == "InternalServiceException" else 400)
 
 
 def _parsed(body: bytes) -> Any:

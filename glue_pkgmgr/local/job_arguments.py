@@ -28,6 +28,7 @@ NOT_IMPLEMENTED = frozenset(
 """Arguments that change what a job does and that the stand-in does not carry out."""
 
 _CUSTOMER_VARIABLE = re.compile(r'(?P<key>[^=,"]+)=(?:"(?P<quoted>[^"]*)"|(?P<plain>[^,]*))(?:,|$)')
+_UNSPEAKABLE = re.compile("[\0\ud800-\udfff]")
 _CREDENTIALS = re.compile(r"(//[^/\s:@]*):[^\s@]+@")
 
 
@@ -46,7 +47,9 @@ def faults(arguments: Mapping[str, str]) -> Iterator[str]:
         yield f"the stand-in does not implement the argument {name}"
     if (language := arguments.get("--job-language", "python")) != "python":
         yield f"the stand-in does not implement --job-language {language}; only python"
-    size = sum(len(key.encode()) + len(value.encode()) for key, value in arguments.items())
+    for name in sorted(key for key, value in arguments.items() if _UNSPEAKABLE.search(key + value)):
+        yield f"{name!a} holds a character that no command line can"
+    size = sum(len((key + value).encode("utf-8", "replace")) for key, value in arguments.items())
     if size > LIMIT_BYTES:
         yield f"the arguments take {size} bytes; at most {LIMIT_BYTES} (260 KB) are allowed"
 

@@ -22,6 +22,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -129,7 +130,7 @@ def main(argv: Sequence[str]) -> int:
     run = JobRunner(spec)
     try:
         run.carry_out()
-    except (RunFailed, GluePkgmgrError) as e:
+    except (RunFailed, GluePkgmgrError, OSError) as e:
         message = str(e) if isinstance(e, RunFailed) else f"LAUNCH ERROR | {e}"
         run.system_log(_BOOTSTRAP, message, level="ERROR")
         RunReport(state="FAILED", message=without_passwords(message)[:_LONGEST_MESSAGE]).write(run.folder)
@@ -154,8 +155,10 @@ class JobRunner:
             self.system_log(_BOOTSTRAP, note)
         for name in ("work", "home", "tmp", "conf", "downloads", "no-index"):
             (self.folder / name).mkdir()
-        self._prepare_python()
-        home_of_spark = self._prepare_spark()
+        with ThreadPoolExecutor(1) as meanwhile:
+            preparing = meanwhile.submit(self._prepare_spark)
+            self._prepare_python()
+            home_of_spark = preparing.result()
         RunReport(state="RUNNING").write(self.folder)
         script = self._download(self._spec.script, self._work)
         self._install()

@@ -113,6 +113,8 @@ def spark_defaults(*, s3_root: Path, work: Path, cores: int, settings: Sequence[
         "spark.app.name": "glue",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
+        # Short jobs end before the second compiler pays: they take half the processor time without it.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
         "spark.driver.memory": "2g",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.warehouse.dir": (work / "spark-warehouse").as_uri(),

@@ -31,6 +31,8 @@ def test_fixed_arguments_win_over_the_runs_and_those_over_the_defaults_key_by_ke
         ({"--python-virtual-env": "s3://b/v.tar.gz"}, "does not implement the argument --python-virtual-env"),
         ({"--job-language": "scala"}, "--job-language scala"),
         ({"--big": "x" * LIMIT_BYTES}, "260 KB"),
+        ({"--nul": "a\0b"}, "'--nul' holds a character"),
+        ({"--half": "\ud83d"}, "'--half' holds a character"),
     ],
 )
 def test_an_argument_that_cannot_be_honoured_is_a_fault(arguments: dict[str, str], word: str) -> None:
