@@ -116,8 +116,10 @@ def test_a_kill_in_the_middle_of_an_upload_leaves_no_half_object(
 ) -> None:
     stand_in = start()
     folder = StateFolder(state).s3 / BUCKET
-    with socket.create_connection(("127.0.0.1", urlsplit(stand_in.s3_endpoint).port or 0)) as connection:
-        head = f"PUT /{BUCKET}/half.bin HTTP/1.1\r\nHost: s3\r\nContent-Length: 10000000\r\n\r\n"
+    wanted = {"Bucket": BUCKET, "Key": "half.bin"}
+    url = urlsplit(Clients(stand_in)("s3").generate_presigned_url("put_object", Params=wanted))
+    with socket.create_connection(("127.0.0.1", url.port or 0)) as connection:
+        head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: s3\r\nContent-Length: 10000000\r\n\r\n"
         connection.sendall(head.encode() + b"x" * 5_000_000)
         deadline = time.monotonic() + 30
         while not list(folder.iterdir()) and time.monotonic() < deadline:
