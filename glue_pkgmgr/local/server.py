@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 128
+_WATCH_SECONDS = 2.0
 _TAKE_OVER_SECONDS = 30.0
 _IDLE_SECONDS = 300.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -138,6 +139,12 @@ def test_without_its_s3_there_is_no_stand_in(start: Callable[[], StandIn], state
     assert still_alive(processes) == []
     assert "rclone has ended" in StateFolder(state).log.read_text()
     assert start().alive
+
+
+def test_a_stand_in_whose_folder_is_deleted_ends(start: Callable[[], StandIn], state: Path) -> None:
+    processes = tree(start().pid)
+    shutil.rmtree(state)
+    assert still_alive(processes, 30) == []
 
 
 def test_two_stand_ins_live_side_by_side(start: Callable[[], StandIn], tmp_path: Path) -> None:
