@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,11 +12,14 @@ from packaging.version import Version
 
 from glue_pkgmgr.core.distribution import parse_filename
 from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl
+from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.repository import RepositoryAddress
+from glue_pkgmgr.core.request import Request
+from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
-from glue_pkgmgr.errors import IndexAccessError, NotInstallable
-from glue_pkgmgr.ports import Asset
+from glue_pkgmgr.errors import IndexAccessError, NoCapacity, NotInstallable, RemoteError
+from glue_pkgmgr.ports import Asset, PackageIndex, ResolvedRelease, VisibleIndex
 
 ENDPOINT = "http://127.0.0.1:9/pypi/"
 
@@ -112,3 +115,186 @@ class FakeRepository:
         if filename in held and held[filename].sha256 != sha256:
             raise NotInstallable(f"{filename} is there with other bytes")
         held[filename] = Asset(filename=filename, sha256=sha256, size=len(content))
+
+
+@dataclass
+class FakeCodeArtifact:
+    """Repositories by name, and the tokens of their domain; `events` tells what was done, in order.
+
+    `tamper` maps file names to the digest they have after a copy.
+    """
+
+    held: dict[str, dict[tuple[ProjectName, Version], dict[str, Asset]]] = field(default_factory=dict)
+    tamper: dict[str, str] = field(default_factory=dict)
+    events: list[str] = field(default_factory=list)
+
+    def put(self, repository: str, filename: str, sha256: str) -> None:
+        """Hold a file with that digest."""
+        file = parse_filename(filename)
+        release = self.held.setdefault(repository, {}).setdefault((file.project, file.version), {})
+        release[filename] = Asset(filename=filename, sha256=sha256, size=1)
+
+    # Repositories
+    def endpoint(self, address: RepositoryAddress) -> str:
+        self.events.append(f"endpoint {address.repository}")
+        return ENDPOINT
+
+    def assets(self, address: RepositoryAddress, project: ProjectName, version: Version) -> Sequence[Asset]:
+        return list(self.held.get(address.repository, {}).get((project, version), {}).values())
+
+    def copy(
+        self, source: RepositoryAddress, target: RepositoryAddress, project: ProjectName, version: Version
+    ) -> None:
+        self.events.append(f"copy {project}=={version}")
+        release = self.held.get(source.repository, {}).get((project, version))
+        if release is None:
+            raise RemoteError(f"{source} has no {project}=={version}")
+        for asset in release.values():
+            self.put(target.repository, asset.filename, self.tamper.get(asset.filename, asset.sha256))
+
+    def delete(self, address: RepositoryAddress, project: ProjectName, version: Version) -> None:
+        self.events.append(f"delete {project}=={version}")
+        self.held[address.repository].pop((project, version), None)
+
+    def set_origin(
+        self, address: RepositoryAddress, project: ProjectName, *, publish: bool, upstream: bool
+    ) -> None:
+        self.events.append(f"origin {project} publish={publish} upstream={upstream}")
+
+    # TokenIssuer
+    def issue(self, domain: str, owner: str, lifetime: timedelta) -> AuthorizationToken:
+        self.events.append(f"token {int(lifetime.total_seconds())}")
+        return AuthorizationToken("fake-token", FakeTime().now + lifetime)
+
+
+@dataclass
+class FakeJobs:
+    """Job definitions, and runs that take one step through their `states` each time they are read."""
+
+    definitions: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    states: list[JobRunState] = field(default_factory=lambda: [JobRunState.SUCCEEDED])
+    known: dict[str, list[JobRun]] = field(default_factory=dict)
+    started: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    stopped: list[JobRunId] = field(default_factory=list)
+    full: bool = False
+
+    def definition(self, job: str) -> Mapping[str, object] | None:
+        return self.definitions.get(job)
+
+    def start(self, job: str, arguments: Mapping[str, str]) -> JobRunId:
+        if self.full:
+            raise NoCapacity(f"{job} runs as often as it may")
+        self.started.append((job, dict(arguments)))
+        return JobRunId("jr_1")
+
+    def run(self, job: str, run: JobRunId) -> JobRun:
+        if (found := self.find(job, run)) is not None:
+            return found
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        return JobRun(job=job, id=run, state=state)
+
+    def find(self, job: str, run: JobRunId) -> JobRun | None:
+        return next((one for one in self.known.get(job, ()) if one.id == run), None)
+
+    def runs(self, job: str, most: int) -> Sequence[JobRun]:
+        return self.known.get(job, [])[:most]
+
+    def stop(self, job: str, run: JobRunId) -> None:
+        self.stopped.append(run)
+
+
+@dataclass
+class FakeLogs:
+    """Log lines: each step of `follow` gives the next batch, then nothing for ever."""
+
+    batches: list[list[LogLine]] = field(default_factory=list)
+
+    def follow(self, run: JobRun) -> Iterator[list[LogLine]]:
+        yield from self.batches
+        while True:
+            yield []
+
+
+@dataclass
+class FakeStaging:
+    """Objects by URL; deleting fails as often as `refuse_deletes` says, writing while `refuse_puts`."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    deleted: list[str] = field(default_factory=list)
+    refuse_deletes: int = 0
+    refuse_puts: bool = False
+
+    def put(self, url: str, content: bytes) -> None:
+        self.objects[url] = content
+        if self.refuse_puts:  # the answer was lost, the object was not
+            raise RemoteError(f"could not write {url}")
+
+    def put_file(self, url: str, path: Path) -> None:
+        self.objects.setdefault(url, path.read_bytes())
+
+    def delete(self, url: str) -> None:
+        if self.refuse_deletes > 0:
+            self.refuse_deletes -= 1
+            raise RemoteError(f"could not delete {url}")
+        self.deleted.append(url)
+        self.objects.pop(url, None)
+
+
+@dataclass
+class FakeIndex:
+    """An index of files given as name and content; `broken` makes every read fail."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    uploaded: datetime = datetime(2024, 1, 1, tzinfo=UTC)
+    broken: bool = False
+    asked: list[ProjectName] = field(default_factory=list)
+
+    def page(self, project: ProjectName) -> IndexPage | None:
+        self.asked.append(project)
+        if self.broken:
+            raise IndexAccessError("the index answered 500")
+        found = [name for name in self.files if parse_filename(name).project == project]
+        return IndexPage(project=project, files=tuple(map(self.listed, found))) if found else None
+
+    def listed(self, filename: str) -> IndexFile:
+        content = self.files[filename]
+        return IndexFile(
+            filename=filename,
+            url=f"{ENDPOINT}{filename}",
+            hashes={"sha256": hashlib.sha256(content).hexdigest()},
+            size=len(content),
+            upload_time=self.uploaded,
+        )
+
+    def download(self, url: str, target: Path, sha256: str) -> None:
+        content = self.files[url.rpartition("/")[2]]
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise NotInstallable(f"{url} is not what was promised")
+        target.write_bytes(content)
+
+
+@dataclass
+class FakeMetadata:
+    """Reads metadata that was written down by file name."""
+
+    held: dict[str, bytes] = field(default_factory=dict)
+
+    def read(self, index: PackageIndex, file: IndexFile) -> bytes:
+        return self.held[file.filename]
+
+
+@dataclass
+class FakeResolver:
+    """Answers with `answer` after having looked at the pages of `looks_at`, or raises what it is given."""
+
+    answer: Sequence[ResolvedRelease] | Exception = ()
+    looks_at: Sequence[ProjectName] = ()
+    asked: int = 0
+
+    def resolve(self, request: Request, runtime: GlueRuntime, index: VisibleIndex) -> Sequence[ResolvedRelease]:
+        self.asked += 1
+        for project in (*self.looks_at, *(item.project for item in request)):
+            index.page(project)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer

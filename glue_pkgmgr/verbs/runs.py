@@ -16,7 +16,8 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 def runs(names: Iterable[str], *, jobs: JobService, most: int = 50) -> list[JobRun]:
     """Return up to `most` runs of the jobs `names` together, newest first. Raises: RemoteError."""
-    found = [run for name in dict.fromkeys(names) if jobs.definition(name) for run in jobs.runs(name, most)]
+    there = [name for name in dict.fromkeys(names) if jobs.definition(name) is not None]
+    found = [run for name in there for run in jobs.runs(name, most)]
     return sorted(found, key=lambda run: run.started or _LONG_AGO, reverse=True)[:most]
 
 

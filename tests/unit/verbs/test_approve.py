@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from glue_pkgmgr.core.allowlist import EMPTY, Approval
+from glue_pkgmgr.errors import SettingsError
+from glue_pkgmgr.verbs.approve import approve, read_allowlist, revoke
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "allowlist.toml"
+
+
+def add(path: Path, *requests: str, until: date | None = None, glue: tuple[str, ...] = ()) -> list[Approval]:
+    return approve(requests, path, by="us", reason="why", until=until, glue_versions=glue)
+
+
+def test_approvals_are_added_in_order_and_returned(path: Path) -> None:
+    added = add(path, "Boto3==1.40.61", "numpy>=1.26,<2", until=date(2027, 1, 1), glue=("5.1",))
+    assert [f"{one.project} {one.versions}" for one in added] == ["boto3 ==1.40.61", "numpy <2,>=1.26"]
+    assert read_allowlist(path).approvals == tuple(added)
+    assert path.read_text().startswith(EMPTY)
+
+
+def test_an_equal_approval_is_not_added_again(path: Path) -> None:
+    add(path, "boto3==1.0")
+    before = path.read_bytes()
+    assert add(path, "boto3==1.0", "boto3 == 1.0") == []
+    assert path.read_bytes() == before
+    assert len(add(path, "boto3==1.0", until=date(2027, 1, 1))) == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        ("boto3", "names no versions; approve for example 'boto3==1.2.3'"),
+        ("boto3[crt]==1.0", "extras are requested, not approved; approve boto3 alone"),
+        ("boto3==1.0\n", r"U\+000A"),
+        ("boto3==1.\u0660", r"U\+0660"),
+        ("boto3===latest", "'latest' is not a version"),
+        ("-e .", "not a request item"),
+    ],
+)
+def test_a_wrong_request_changes_nothing_not_even_for_the_others(path: Path, request_: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        add(path, "numpy==1.26.4", request_)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("by", "reason", "glue"), [("", "why", []), ("us", " ", []), ("us", "why", ["7.7"])])
+def test_author_reason_and_glue_version_are_checked_before_writing(
+    path: Path, by: str, reason: str, glue: list[str]
+) -> None:
+    with pytest.raises(SettingsError):
+        approve(["boto3==1.0"], path, by=by, reason=reason, glue_versions=glue)
+    assert not path.exists()
+
+
+def test_windows_line_ends_of_the_file_survive(path: Path) -> None:
+    path.write_bytes(b"# ours\r\n")
+    add(path, "boto3==1.0")
+    assert path.read_bytes().startswith(b"# ours\r\n\r\n[[approvals]]\r\n")
+    revoke(["boto3"], path)
+    assert path.read_bytes() == b"# ours\r\n"
+
+
+def test_revoke_takes_all_approvals_of_a_project_or_one_by_its_versions(path: Path) -> None:
+    add(path, "boto3==1.0", "numpy==1.26.4", "boto3==2.0")
+    assert [str(one.versions) for one in revoke(["boto3==2.0"], path)] == ["==2.0"]
+    assert [one.project for one in revoke(["Boto3", "numpy"], path)] == ["boto3", "numpy"]
+    assert path.read_text() == EMPTY
+
+
+def test_revoking_what_is_not_approved_changes_nothing_and_tells_what_is(path: Path) -> None:
+    add(path, "boto3==1.0", "numpy==1.26.4")
+    before = path.read_bytes()
+    with pytest.raises(SettingsError, match=r"no approval matches 'boto3==2\.0'; approved are boto3==1\.0"):
+        revoke(["numpy", "boto3==2.0"], path)
+    with pytest.raises(SettingsError, match="pandas has no approval"):
+        revoke(["pandas"], path)
+    assert path.read_bytes() == before
+
+
+def test_an_absent_or_unreadable_file_is_named(path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"no allow-list .*`glue-pkgmgr init`"):
+        read_allowlist(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="cannot read the allow-list"):
+        read_allowlist(path)
+    with pytest.raises(SettingsError, match="cannot write the allow-list"):
+        add(path.parent / "no-folder" / "allowlist.toml", "boto3==1.0")
+
+
+def test_no_second_file_is_left_beside_the_allow_list(path: Path) -> None:
+    add(path, "boto3==1.0")
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine
+from glue_pkgmgr.errors import SettingsError
+from glue_pkgmgr.verbs.runs import logs, runs, status, stop
+from tests.fakes import FakeJobs, FakeLogs
+from tests.unit.verbs.locks import NOW
+
+
+def run(
+    number: int, job: str = "a", state: JobRunState = JobRunState.RUNNING, *, minutes: int | None = None
+) -> JobRun:
+    started = None if minutes is None else NOW + timedelta(minutes=minutes)
+    return JobRun(job=job, id=JobRunId(f"jr_{number}"), state=state, started=started)
+
+
+@pytest.fixture
+def jobs() -> FakeJobs:
+    return FakeJobs(
+        definitions={"a": {}, "b": {}},
+        known={"a": [run(3, minutes=3), run(1, minutes=1)], "b": [run(2, "b", minutes=2), run(0, "b")]},
+    )
+
+
+def test_runs_of_all_jobs_are_told_newest_first(jobs: FakeJobs) -> None:
+    assert [one.id for one in runs(["a", "b"], jobs=jobs)] == ["jr_3", "jr_2", "jr_1", "jr_0"]
+    assert [one.id for one in runs(["a", "b"], jobs=jobs, most=2)] == ["jr_3", "jr_2"]
+
+
+def test_a_job_named_twice_or_not_there_yet_does_no_harm(jobs: FakeJobs) -> None:
+    assert [one.id for one in runs(["b", "absent", "b"], jobs=jobs)] == ["jr_2", "jr_0"]
+
+
+def test_a_run_is_found_among_all_jobs(jobs: FakeJobs) -> None:
+    assert status("jr_2", ["a", "b"], jobs=jobs).job == "b"
+
+
+@pytest.mark.parametrize("text", ["", "2", "jr_", "jr_1\n", "jr_1;x", "JR_1", "jr_" + "x" * 251])
+def test_what_is_no_run_id_is_refused_before_aws_is_asked(text: str) -> None:
+    with pytest.raises(SettingsError, match="is not the id of a job run"):
+        status(text, ["a"], jobs=FakeJobs())
+
+
+def test_an_unknown_run_is_told_with_the_jobs_looked_at(jobs: FakeJobs) -> None:
+    with pytest.raises(SettingsError, match=r"no job of the settings \(a, b\) has a run jr_9"):
+        status("jr_9", ["a", "b"], jobs=jobs)
+    with pytest.raises(SettingsError, match="there is none"):
+        status("jr_9", [], jobs=jobs)
+
+
+def test_logs_are_what_there_is_now() -> None:
+    lines = [LogLine(time=NOW, stream="output", text="hello")]
+    assert logs(run(1), reader=FakeLogs([lines, lines])) == lines
+    assert logs(run(1), reader=FakeLogs()) == []
+
+
+@pytest.mark.parametrize("state", JobRunState)
+def test_only_a_run_that_goes_on_is_asked_to_stop(state: JobRunState) -> None:
+    one = run(1, state=state)
+    jobs = FakeJobs(known={"a": [one]})
+    assert stop(one, jobs=jobs) == one
+    assert jobs.stopped == ([] if state.outcome else ["jr_1"])
