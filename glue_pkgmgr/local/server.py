@@ -30,8 +30,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from glue_pkgmgr.errors import GluePkgmgrError, SettingsError
 from glue_pkgmgr.local.gateway import Gateway
-from glue_pkgmgr.local.glue import GlueRuns
-from glue_pkgmgr.local.glue import create_app as create_glue_app
+from glue_pkgmgr.local.jobs.glue import GlueRuns
+from glue_pkgmgr.local.jobs.glue import create_app as create_glue_app
 from glue_pkgmgr.local.moto_services import moto_services
 from glue_pkgmgr.local.objects import ObjectServer
 from glue_pkgmgr.local.s3_front import RAW_HEADERS, S3Front
@@ -131,7 +131,9 @@ def serve(options: Options, stop: threading.Event, ready: Callable[[], None]) ->
         ready()
         # A token's clock runs while its bearer waits for a run to be accepted: nothing is looked up then.
         threading.Thread(target=runs.prepare, name="prepare", daemon=True).start()
-        stop.wait()
+        # Somebody who deletes the state folder is done with the stand-in, and could not stop it any more.
+        while state.root.is_dir() and not stop.wait(_WATCH_SECONDS):
+            pass
         _log.info("stopping")
 
 
@@ -181,9 +183,9 @@ def _packages(
 ) -> WSGIApplication:
     """Return the CodeArtifact API and the package index; upstream is the index pip is configured to use."""
     from glue_pkgmgr.index_source import configured_index
-    from glue_pkgmgr.local.codeartifact import create_app
-    from glue_pkgmgr.local.packages import PackageStore
-    from glue_pkgmgr.local.tokens import TokenBook
+    from glue_pkgmgr.local.codeartifact.app import create_app
+    from glue_pkgmgr.local.packages.store import PackageStore
+    from glue_pkgmgr.local.packages.tokens import TokenBook
 
     store = closers.enter_context(closing(PackageStore(state.packages)))
     tokens = closers.enter_context(closing(TokenBook(state.packages / "tokens.sqlite", _now)))
