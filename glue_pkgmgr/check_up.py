@@ -47,8 +47,8 @@ def check_up(config: Path | None, environ: Mapping[str, str]) -> tuple[Finding, 
 
 
 def _machine(environ: Mapping[str, str]) -> Checks:
-    from glue_pkgmgr.local.interpreters import python_for
-    from glue_pkgmgr.local.spark import machine_java
+    from glue_pkgmgr.local.jobs.interpreters import python_for
+    from glue_pkgmgr.local.jobs.spark import machine_java
 
     return machine_checks(
         uv=_uv,

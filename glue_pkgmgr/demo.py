@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 import tomlkit
 
+from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.cli.follow import follow
 from glue_pkgmgr.cli.output import Failure, Output, Table
 from glue_pkgmgr.cli.releases import release_table
@@ -29,11 +30,10 @@ from glue_pkgmgr.core.job import JobRun, LogLine
 from glue_pkgmgr.core.runtime import RUNTIMES, GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import EXIT_INTERRUPTED, GluePkgmgrError, SettingsError
 from glue_pkgmgr.local import lifecycle
-from glue_pkgmgr.local.cache import cache_folder
-from glue_pkgmgr.local.environment import base_environment
-from glue_pkgmgr.local.glue import Image
-from glue_pkgmgr.local.interpreters import nearest_python, python_for
-from glue_pkgmgr.local.spark import spark
+from glue_pkgmgr.local.jobs.environment import base_environment
+from glue_pkgmgr.local.jobs.glue import Image
+from glue_pkgmgr.local.jobs.interpreters import nearest_python, python_for
+from glue_pkgmgr.local.jobs.spark import spark
 from glue_pkgmgr.project import Project
 from glue_pkgmgr.settings import FILENAME
 from glue_pkgmgr.verbs.launch import Launched, installed_releases, raise_for_state

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
+from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl, token_lifetime
 from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
 from glue_pkgmgr.core.lockfile import Lock
@@ -24,7 +25,6 @@ from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import Request, parse_items, parse_request
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import NotApproved, SettingsError
-from glue_pkgmgr.local.cache import cache_folder
 from glue_pkgmgr.ports import Clock, Progress
 from glue_pkgmgr.settings import FILENAME, Bundle, JobSettings, Settings, load_settings
 from glue_pkgmgr.verbs import approve, build, check, launch, lock, mint, mirror, publish, runs

@@ -43,7 +43,7 @@ class UvResolver:
             output.write_text("".join(f"{name}=={v}\n" for name, v in runtime.preinstalled.items()))
             finished = run(
                 self._command(runtime, output),
-                env=installer_environment(self._environ, None) | _only(view),
+                env=_seeing_only(view, installer_environment(self._environ, None)),
                 input="\n".join(str(item) for item in request).encode(),
                 timeout=_SECONDS,
             )
@@ -66,14 +66,13 @@ class UvResolver:
         ]
 
 
-def _only(view: View) -> dict[str, str]:
-    """Return the variables by which uv sees `view` directly and nothing else."""
+def _seeing_only(view: View, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `environ` for a uv that sees `view`, through no proxy, and nothing else."""
     return {
+        **{name: value for name, value in environ.items() if not name.lower().endswith("_proxy")},
         "UV_DEFAULT_INDEX": view.url,
-        "NO_PROXY": "*",
-        "no_proxy": "*",
         "UV_HTTP_RETRIES": "0",  # what stands behind the view was tried again already
-        "UV_HTTP_TIMEOUT": f"{_SECONDS:g}",  # a wheel is fetched whole before its metadata is answered
+        "UV_HTTP_TIMEOUT": f"{_SECONDS:.0f}",  # a wheel is fetched whole before its metadata is answered
     }
 
 

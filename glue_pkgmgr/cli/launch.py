@@ -65,10 +65,22 @@ def command(
         session.output.result(_data(launched, {_ACCEPTED: accepted}), launched.run)
         session.output.progress(f"accepted; follow it with `glue-pkgmgr logs --follow {launched.run}`")
         return EXIT_DONE
-    session.left_behind = f"the run goes on; `glue-pkgmgr stop {launched.run}` ends it"
+    session.left_behind = _left_behind(launched)
     followed = follow(session.output, project.follow(launched))
     session.left_behind = ""
     return _report(session, launched, followed, {_ACCEPTED: accepted, **followed.seconds})
+
+
+def _left_behind(launched: Launched) -> str:
+    """Return what stays when nobody follows the run any more."""
+    goes_on = f"the run goes on; `glue-pkgmgr stop {launched.run}` ends it"
+    if launched.secret_object is None or launched.token_expires is None:
+        return goes_on
+    # Deleted now, it might be missing where the run is about to install from it.
+    return (
+        f"{goes_on}; {launched.secret_object} may still be there with its token, which opens the repository"
+        f" until {launched.token_expires:%H:%M:%S} UTC: delete it when the run has installed"
+    )
 
 
 def _arguments(given: Sequence[str]) -> dict[str, str]:

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.cli.output import Output, Table
 from glue_pkgmgr.core.runtime import glue_runtime
-from glue_pkgmgr.local.cache import cache_folder
-from glue_pkgmgr.local.environment import base_environment, clone
-from glue_pkgmgr.local.glue import Image
-from glue_pkgmgr.local.interpreters import python_for
+from glue_pkgmgr.local.jobs.environment import base_environment, clone
+from glue_pkgmgr.local.jobs.glue import Image
+from glue_pkgmgr.local.jobs.interpreters import python_for
 from tests.bench.measure import REPETITIONS, Sample, noise, repeated, timed
 
 ROOT = Path(__file__).parents[2]

@@ -11,10 +11,10 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.core.runtime import RUNTIMES
 from glue_pkgmgr.index_source import configured_index
-from glue_pkgmgr.local.cache import cache_folder
-from glue_pkgmgr.local.spark import log_settings, spark, spark_defaults
+from glue_pkgmgr.local.jobs.spark import log_settings, spark, spark_defaults
 
 BUCKETS = ("job", "frames")
 REPOSITORY = Path(__file__).parents[3]

@@ -18,9 +18,9 @@ from glue_pkgmgr.adapters.codeartifact import CodeArtifact
 from glue_pkgmgr.core.index_url import SHORTEST, AuthorizationToken, IndexUrl
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.index_source import IndexSource
-from glue_pkgmgr.local.codeartifact import create_app
-from glue_pkgmgr.local.packages import PackageStore
-from glue_pkgmgr.local.tokens import TokenBook
+from glue_pkgmgr.local.codeartifact.app import create_app
+from glue_pkgmgr.local.packages.store import PackageStore
+from glue_pkgmgr.local.packages.tokens import TokenBook
 
 NO_PROXY = {"no_proxy": "*"}
 APPROVED = RepositoryAddress(domain="acme", owner="111122223333", region="us-east-1", repository="approved")

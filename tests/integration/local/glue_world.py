@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 from werkzeug.serving import make_server
 
-from glue_pkgmgr.local.glue import GlueRuns, Image, create_app
+from glue_pkgmgr.local.jobs.glue import GlueRuns, Image, create_app
 from glue_pkgmgr.local.objects import ObjectServer
 from glue_pkgmgr.local.state import without_aws
 from tests.integration.local.made_distributions import wheel

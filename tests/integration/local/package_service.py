@@ -20,9 +20,9 @@ from botocore.model import OperationModel
 
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.index_source import IndexSource
-from glue_pkgmgr.local.codeartifact import create_app
-from glue_pkgmgr.local.packages import PackageStore
-from glue_pkgmgr.local.tokens import TokenBook
+from glue_pkgmgr.local.codeartifact.app import create_app
+from glue_pkgmgr.local.packages.store import PackageStore
+from glue_pkgmgr.local.packages.tokens import TokenBook
 from tests.integration.local.upstream_index import UpstreamIndex, serving
 
 ACCOUNT = "111122223333"

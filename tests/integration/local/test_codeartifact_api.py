@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from glue_pkgmgr.local import codeartifact_versions
-from glue_pkgmgr.local.codeartifact_protocol import routes
+from glue_pkgmgr.local.codeartifact import versions
+from glue_pkgmgr.local.codeartifact.protocol import routes
 from tests.integration.local.made_distributions import sdist, sha256, wheel
 from tests.integration.local.package_service import (
     ACCOUNT,
@@ -358,7 +358,7 @@ class TestCopy:
     def test_files_beyond_the_limit_are_listed_unfetched_with_the_hash_of_the_index(
         self, service: Service, upstream: UpstreamIndex, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(codeartifact_versions, "FETCH_LIMIT", 10)
+        monkeypatch.setattr(versions, "FETCH_LIMIT", 10)
         self.copy(service, versions=["1.17.0"], includeFromUpstream=True)
         (asset,) = service.client.list_package_version_assets(
             domain=DOMAIN, repository="approved", format="pypi", package="six", packageVersion="1.17.0"

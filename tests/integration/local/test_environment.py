@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from glue_pkgmgr.cache import cache_folder, made_once
 from glue_pkgmgr.errors import IndexAccessError, SettingsError
-from glue_pkgmgr.local.cache import cache_folder, made_once
-from glue_pkgmgr.local.environment import BaseEnvironment, base_environment, clone
-from glue_pkgmgr.local.interpreters import nearest_python, python_for
-from glue_pkgmgr.local.spark import machine_java
+from glue_pkgmgr.local.jobs.environment import BaseEnvironment, base_environment, clone
+from glue_pkgmgr.local.jobs.interpreters import nearest_python, python_for
+from glue_pkgmgr.local.jobs.spark import machine_java
 from tests.integration.local.glue_world import pip_pin, pip_wheel
 from tests.integration.local.made_distributions import sdist, wheel
 from tests.integration.local.upstream_index import UpstreamIndex, running_upstream
@@ -190,7 +190,7 @@ def test_of_two_at_once_one_makes_and_the_other_waits(tmp_path: Path) -> None:
 def test_a_killed_maker_leaves_nothing_that_counts(tmp_path: Path) -> None:
     killed = f"""
 import os, pathlib
-from glue_pkgmgr.local.cache import made_once
+from glue_pkgmgr.cache import made_once
 def make(folder):
     (folder / "half").touch()
     os.kill(os.getpid(), 9)

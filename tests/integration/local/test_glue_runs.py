@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from glue_pkgmgr.local.glue import Image
-from glue_pkgmgr.local.glue_requests import GlueError
+from glue_pkgmgr.local.jobs.glue import Image
+from glue_pkgmgr.local.jobs.requests import GlueError
 from tests.integration.local.glue_world import BUCKET, GlueWorld, glue_api, glue_world
 from tests.integration.local.made_distributions import wheel
 from tests.stand_in import naming, still_alive

@@ -12,9 +12,9 @@ import pytest
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.core.runtime import glue_runtime
-from glue_pkgmgr.local.cache import cache_folder
-from glue_pkgmgr.local.glue import Image
+from glue_pkgmgr.local.jobs.glue import Image
 from tests.integration.local.glue_world import BUCKET, GlueWorld, glue_world
 
 VERSION = "5.1"

@@ -194,9 +194,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from werkzeug.serving import make_server
 from glue_pkgmgr.index_source import IndexSource
-from glue_pkgmgr.local.codeartifact import create_app
-from glue_pkgmgr.local.packages import PackageStore
-from glue_pkgmgr.local.tokens import TokenBook
+from glue_pkgmgr.local.codeartifact.app import create_app
+from glue_pkgmgr.local.packages.store import PackageStore
+from glue_pkgmgr.local.packages.tokens import TokenBook
 folder, port, now = Path(sys.argv[1]), [0], lambda: datetime.now(UTC)
 app = create_app(store=PackageStore(folder), tokens=TokenBook(folder / "tokens.sqlite", now),
                  upstream=lambda: IndexSource(url=sys.argv[2]), account="111122223333", region="us-east-1",

@@ -8,8 +8,8 @@ from botocore.model import OperationModel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glue_pkgmgr.local.codeartifact_paging import page_of
-from glue_pkgmgr.local.codeartifact_protocol import (
+from glue_pkgmgr.local.codeartifact.paging import page_of
+from glue_pkgmgr.local.codeartifact.protocol import (
     AwsError,
     encoded,
     invalid,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from glue_pkgmgr.local.glue_requests import GlueError, checked, plan
+from glue_pkgmgr.local.jobs.requests import GlueError, checked, plan
 
 JOB: Mapping[str, Any] = {
     "Name": "taxi",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from glue_pkgmgr.local.job_arguments import (
+from glue_pkgmgr.local.jobs.arguments import (
     LIMIT_BYTES,
     ModuleRequest,
     customer_variables,

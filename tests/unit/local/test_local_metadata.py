@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glue_pkgmgr.local.metadata import read_metadata
+from glue_pkgmgr.local.packages.metadata import read_metadata
 
 TEXT = b"Metadata-Version: 2.1\nName: six\nVersion: 1.0\nRequires-Dist: other>=1\n\nThe readme.\n"
 

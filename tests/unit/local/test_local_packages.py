@@ -9,9 +9,8 @@ import pytest
 
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.errors import SettingsError
-from glue_pkgmgr.local.blobs import Digests
-from glue_pkgmgr.local.packages import Occupied, PackageStore
-from glue_pkgmgr.local.releases import (
+from glue_pkgmgr.local.packages.blobs import Digests
+from glue_pkgmgr.local.packages.releases import (
     FIRST_BROUGHT_IN,
     FIRST_PUBLISHED,
     Asset,
@@ -20,6 +19,7 @@ from glue_pkgmgr.local.releases import (
     Repository,
     Status,
 )
+from glue_pkgmgr.local.packages.store import Occupied, PackageStore
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 PUBLISHED_HERE = Origin(external=False, name="approved")

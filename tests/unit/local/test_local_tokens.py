@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from glue_pkgmgr.local.tokens import TokenBook
+from glue_pkgmgr.local.packages.tokens import TokenBook
 
 START = datetime(2026, 11, 22, 14, 0, 0, 700_000, tzinfo=UTC)
 

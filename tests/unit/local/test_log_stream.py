@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from glue_pkgmgr.local.log_stream import EVENT_BYTES, LogStream, pieces
+from glue_pkgmgr.local.jobs.log_stream import EVENT_BYTES, LogStream, pieces
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 

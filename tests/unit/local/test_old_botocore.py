@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from glue_pkgmgr.local.old_botocore import is_old, redirect
+from glue_pkgmgr.local.jobs.old_botocore import is_old, redirect
 
 
 @pytest.mark.parametrize(

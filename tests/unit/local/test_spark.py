@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from glue_pkgmgr.errors import SettingsError
-from glue_pkgmgr.local.spark import log_settings, spark_defaults
+from glue_pkgmgr.local.jobs.spark import log_settings, spark_defaults
 
 
 def read(text: str) -> dict[str, str]:

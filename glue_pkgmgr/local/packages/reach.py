@@ -15,10 +15,18 @@ from pathlib import Path
 
 from glue_pkgmgr.core.distribution import InvalidFilename, parse_filename
 from glue_pkgmgr.core.names import ProjectName
-from glue_pkgmgr.local.blobs import Digests
-from glue_pkgmgr.local.packages import Occupied, PackageStore
-from glue_pkgmgr.local.releases import FIRST_BROUGHT_IN, PUBLIC_INDEX, Asset, Origin, Release, Repository, Status
-from glue_pkgmgr.local.upstream import Download, Upstream, UpstreamFailed
+from glue_pkgmgr.local.packages.blobs import Digests
+from glue_pkgmgr.local.packages.releases import (
+    FIRST_BROUGHT_IN,
+    PUBLIC_INDEX,
+    Asset,
+    Origin,
+    Release,
+    Repository,
+    Status,
+)
+from glue_pkgmgr.local.packages.store import Occupied, PackageStore
+from glue_pkgmgr.local.packages.upstream import Download, Upstream, UpstreamFailed
 
 MOST_SEARCHED = 25
 """How many repositories are looked into for one request (CodeArtifact User Guide, "Quotas")."""

@@ -6,7 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from glue_pkgmgr.local.codeartifact_protocol import invalid
+from glue_pkgmgr.local.codeartifact.protocol import invalid
 
 T = TypeVar("T")
 

@@ -24,8 +24,8 @@ from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.simple_api import ACCEPT, IndexFile, IndexPage, parse_page
 from glue_pkgmgr.errors import GluePkgmgrError, IndexAccessError
 from glue_pkgmgr.index_source import IndexSource
-from glue_pkgmgr.local.blobs import CHUNK, Digester, Digests, flush
-from glue_pkgmgr.local.packages import PackageStore
+from glue_pkgmgr.local.packages.blobs import CHUNK, Digester, Digests, flush
+from glue_pkgmgr.local.packages.store import PackageStore
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import SettingsError
-from glue_pkgmgr.local.job_arguments import effective_arguments, faults
+from glue_pkgmgr.local.jobs.arguments import effective_arguments, faults
 
 DPU = {
     "G.025X": 0.25,

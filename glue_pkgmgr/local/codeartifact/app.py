@@ -13,22 +13,22 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from glue_pkgmgr.index_source import IndexSource
-from glue_pkgmgr.local.codeartifact_domains import (
+from glue_pkgmgr.local.codeartifact.domains import (
     DomainOperations,
     Params,
     Places,
     RepositoryOperations,
     Result,
 )
-from glue_pkgmgr.local.codeartifact_packages import PackageOperations
-from glue_pkgmgr.local.codeartifact_protocol import AwsError, encoded, not_implemented, parameters, routes
-from glue_pkgmgr.local.codeartifact_versions import VersionOperations
-from glue_pkgmgr.local.index import Index
-from glue_pkgmgr.local.packages import PackageStore
-from glue_pkgmgr.local.publishing import Publisher
-from glue_pkgmgr.local.reach import Reach
-from glue_pkgmgr.local.tokens import TokenBook
-from glue_pkgmgr.local.upstream import Upstream, UpstreamFailed
+from glue_pkgmgr.local.codeartifact.packages import PackageOperations
+from glue_pkgmgr.local.codeartifact.protocol import AwsError, encoded, not_implemented, parameters, routes
+from glue_pkgmgr.local.codeartifact.versions import VersionOperations
+from glue_pkgmgr.local.packages.index import Index
+from glue_pkgmgr.local.packages.publishing import Publisher
+from glue_pkgmgr.local.packages.reach import Reach
+from glue_pkgmgr.local.packages.store import PackageStore
+from glue_pkgmgr.local.packages.tokens import TokenBook
+from glue_pkgmgr.local.packages.upstream import Upstream, UpstreamFailed
 
 Operation = Callable[[Params], Result | BaseResponse]
 

@@ -28,13 +28,13 @@ from glue_pkgmgr.core.simple_api import (
     render_json,
 )
 from glue_pkgmgr.errors import SettingsError
-from glue_pkgmgr.local.blobs import CHUNK
-from glue_pkgmgr.local.packages import PackageStore
-from glue_pkgmgr.local.publishing import Publisher, PublishRefused, Upload
-from glue_pkgmgr.local.reach import Offer, Reach
-from glue_pkgmgr.local.releases import Asset, Repository, Status
-from glue_pkgmgr.local.tokens import TokenBook
-from glue_pkgmgr.local.upstream import Download, UpstreamFailed
+from glue_pkgmgr.local.packages.blobs import CHUNK
+from glue_pkgmgr.local.packages.publishing import Publisher, PublishRefused, Upload
+from glue_pkgmgr.local.packages.reach import Offer, Reach
+from glue_pkgmgr.local.packages.releases import Asset, Repository, Status
+from glue_pkgmgr.local.packages.store import PackageStore
+from glue_pkgmgr.local.packages.tokens import TokenBook
+from glue_pkgmgr.local.packages.upstream import Download, UpstreamFailed
 
 _log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from glue_pkgmgr.cache import Say, made_once
 from glue_pkgmgr.errors import NotInstallable, SettingsError
 from glue_pkgmgr.index_source import IndexSource
-from glue_pkgmgr.local.cache import Say, made_once
-from glue_pkgmgr.local.uv import uv
+from glue_pkgmgr.local.jobs.uv import uv
 from glue_pkgmgr.process import run
 
 # What each Spark runs on; Spark 3.5 does on 21 too, though it promises only 17. Hadoop fails from 24 on.

@@ -18,8 +18,8 @@ from typing import IO, Any
 
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.errors import SettingsError
-from glue_pkgmgr.local.blobs import BlobFolder, Digests
-from glue_pkgmgr.local.releases import (
+from glue_pkgmgr.local.packages.blobs import BlobFolder, Digests
+from glue_pkgmgr.local.packages.releases import (
     Asset,
     Domain,
     Origin,

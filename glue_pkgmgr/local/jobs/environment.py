@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from glue_pkgmgr.cache import Say, made_once
 from glue_pkgmgr.index_source import IndexSource, configured_index
-from glue_pkgmgr.local.cache import Say, made_once
-from glue_pkgmgr.local.uv import attempt, explain, unsatisfiable, uv
+from glue_pkgmgr.local.jobs.uv import attempt, explain, unsatisfiable, uv
 
 _LAYOUT = 1  # grows when what we write into a base environment changes
 _LEFT_OUT = "left-out.json"

@@ -16,15 +16,15 @@ from packaging.version import Version
 from werkzeug.wrappers import Response
 
 from glue_pkgmgr.core.names import ProjectName
-from glue_pkgmgr.local.blobs import Digests
-from glue_pkgmgr.local.codeartifact_domains import Params, Places, Result
-from glue_pkgmgr.local.codeartifact_packages import Packages
-from glue_pkgmgr.local.codeartifact_paging import page_of
-from glue_pkgmgr.local.codeartifact_protocol import conflict, invalid, not_found
-from glue_pkgmgr.local.index import sent
-from glue_pkgmgr.local.metadata import read_metadata
-from glue_pkgmgr.local.reach import Offer, Reach
-from glue_pkgmgr.local.releases import (
+from glue_pkgmgr.local.codeartifact.domains import Params, Places, Result
+from glue_pkgmgr.local.codeartifact.packages import Packages
+from glue_pkgmgr.local.codeartifact.paging import page_of
+from glue_pkgmgr.local.codeartifact.protocol import conflict, invalid, not_found
+from glue_pkgmgr.local.packages.blobs import Digests
+from glue_pkgmgr.local.packages.index import sent
+from glue_pkgmgr.local.packages.metadata import read_metadata
+from glue_pkgmgr.local.packages.reach import Offer, Reach
+from glue_pkgmgr.local.packages.releases import (
     Asset,
     Origin,
     Release,
@@ -32,7 +32,7 @@ from glue_pkgmgr.local.releases import (
     Status,
     revision_of,
 )
-from glue_pkgmgr.local.upstream import Download
+from glue_pkgmgr.local.packages.upstream import Download
 
 MOST_VERSIONS = 100
 """Versions in one call (CodeArtifact API reference)."""

@@ -14,8 +14,8 @@ from time import monotonic
 
 import glue_pkgmgr
 from glue_pkgmgr.local import warden
-from glue_pkgmgr.local.log_stream import LogStream
-from glue_pkgmgr.local.runner import RunReport, RunSpec
+from glue_pkgmgr.local.jobs.log_stream import LogStream
+from glue_pkgmgr.local.jobs.runner import RunReport, RunSpec
 
 _FLUSH_SECONDS = 0.25
 _CHUNK = 65536
@@ -35,7 +35,7 @@ class RunProcess:
         readable, writable = os.pipe()
         try:
             self._process = warden.start(
-                [sys.executable, "-m", "glue_pkgmgr.local.runner", str(readable)],
+                [sys.executable, "-m", "glue_pkgmgr.local.jobs.runner", str(readable)],
                 env=environment,
                 cwd=Path(glue_pkgmgr.__file__).parents[1],  # where `-m` finds us, installed or not
                 stdout=subprocess.PIPE,

@@ -1,6 +1,6 @@
 """One job run, as Glue would carry it out: a fresh environment, pip with the run's own arguments, the script.
 
-    python -m glue_pkgmgr.local.runner SPEC_FD
+    python -m glue_pkgmgr.local.jobs.runner SPEC_FD
 
 The runner is a process of its own, under a warden. It reads its `RunSpec` from the descriptor SPEC_FD: a
 specification holds the run's arguments, an index URL with its token may be among them, and so it is never a
@@ -34,17 +34,17 @@ from packaging.version import Version
 
 from glue_pkgmgr.errors import GluePkgmgrError
 from glue_pkgmgr.index_source import installer_environment
-from glue_pkgmgr.local import job_main
-from glue_pkgmgr.local.environment import base_environment, clone
-from glue_pkgmgr.local.job_arguments import (
+from glue_pkgmgr.local.jobs import job_main
+from glue_pkgmgr.local.jobs.arguments import (
     ModuleRequest,
     comma_separated,
     customer_variables,
     spark_settings,
     without_passwords,
 )
-from glue_pkgmgr.local.old_botocore import is_old, redirect
-from glue_pkgmgr.local.spark import Spark, log_settings, spark, spark_defaults
+from glue_pkgmgr.local.jobs.environment import base_environment, clone
+from glue_pkgmgr.local.jobs.old_botocore import is_old, redirect
+from glue_pkgmgr.local.jobs.spark import Spark, log_settings, spark, spark_defaults
 
 _BOOTSTRAP = "com.amazonaws.services.glue.GlueBootstrap"
 _INSTALLER = "com.amazonaws.services.glue.PythonModuleInstaller"

@@ -8,12 +8,12 @@ from typing import Any
 
 from glue_pkgmgr.core.index_url import token_lifetime
 from glue_pkgmgr.errors import SettingsError
-from glue_pkgmgr.local.codeartifact_paging import page_of
-from glue_pkgmgr.local.codeartifact_protocol import AwsError, conflict, invalid, not_found, not_implemented
-from glue_pkgmgr.local.index import endpoint_path
-from glue_pkgmgr.local.packages import Occupied, PackageStore
-from glue_pkgmgr.local.releases import PUBLIC_INDEX, Domain, Repository
-from glue_pkgmgr.local.tokens import TokenBook
+from glue_pkgmgr.local.codeartifact.paging import page_of
+from glue_pkgmgr.local.codeartifact.protocol import AwsError, conflict, invalid, not_found, not_implemented
+from glue_pkgmgr.local.packages.index import endpoint_path
+from glue_pkgmgr.local.packages.releases import PUBLIC_INDEX, Domain, Repository
+from glue_pkgmgr.local.packages.store import Occupied, PackageStore
+from glue_pkgmgr.local.packages.tokens import TokenBook
 
 Params = Mapping[str, Any]
 Result = dict[str, Any]

@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from werkzeug.wrappers import Request, Response
 
+from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.core.job import JobRunState
 from glue_pkgmgr.core.runtime import RUNTIMES, GlueRuntime
 from glue_pkgmgr.errors import GluePkgmgrError
-from glue_pkgmgr.local.cache import cache_folder
-from glue_pkgmgr.local.glue_requests import GlueError, RunPlan, checked, invalid, not_found, plan
-from glue_pkgmgr.local.interpreters import nearest_python, python_for
-from glue_pkgmgr.local.log_stream import LogStream
-from glue_pkgmgr.local.run_process import RunProcess
-from glue_pkgmgr.local.runner import RunReport, RunSpec
+from glue_pkgmgr.local.jobs.interpreters import nearest_python, python_for
+from glue_pkgmgr.local.jobs.log_stream import LogStream
+from glue_pkgmgr.local.jobs.requests import GlueError, RunPlan, checked, invalid, not_found, plan
+from glue_pkgmgr.local.jobs.run_process import RunProcess
+from glue_pkgmgr.local.jobs.runner import RunReport, RunSpec
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

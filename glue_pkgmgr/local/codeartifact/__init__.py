@@ -1,0 +1,1 @@
+"""The CodeArtifact API, over the stand-in's packages."""

@@ -1,0 +1,1 @@
+"""Glue job runs that really run: environment, pip, Spark, logs."""

@@ -1,0 +1,1 @@
+"""What the stand-in stores, and the package index that serves it."""
