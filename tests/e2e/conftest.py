@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from glue_jobs.sample_trips import Sample, write_sample
-from glue_pkgmgr.local.interpreters import python_for
+from glue_pkgmgr.local.jobs.interpreters import python_for
 from tests.e2e.workspace import MARK, Workspace, ended
 
 BUCKET = "codeartifactblog-11112-us-east-1"
@@ -29,6 +30,13 @@ class Road:
     told: dict[str, Any]
     trips: Path
     sample: Sample
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _keyboard() -> None:
+    """Let Ctrl-C reach the processes we start, also where a shell runs these tests in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

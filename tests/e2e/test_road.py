@@ -5,20 +5,18 @@ from __future__ import annotations
 import csv
 import os
 import subprocess
-import time
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from glue_jobs.sample_trips import MISFITS
-from glue_pkgmgr.local.interpreters import python_for
+from glue_pkgmgr.local.jobs.interpreters import python_for
 from tests.e2e.command import LONGEST
 from tests.e2e.conftest import BUCKET
 from tests.e2e.spark.written import read_rows
-from tests.e2e.workspace import MARK, Workspace, ended, marked
+from tests.e2e.workspace import MARK, Workspace, ended, marked, until, until_runs_are_removed
 
 # A machine with an empty cache fetches Spark and the releases of the Glue image first.
 pytestmark = pytest.mark.timeout(900)
@@ -38,14 +36,6 @@ def sums_of_csv(file: Path) -> dict[tuple[int, str, int], int]:
     """Return the sums of a sample without the rows that do not fit, which are its last."""
     with file.open(encoding="utf-8", newline="") as text:
         return sums(list(csv.DictReader(text))[: -len(MISFITS)])
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
-    """Wait for `condition`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.2)
 
 
 def text_of_log(workspace: Workspace, run: str) -> str:
@@ -176,7 +166,8 @@ class TestTaxiJob:
         assert status["run"] in {one["run"] for one in road.workspace.told("runs", "taxi")["runs"]}
 
     def test_nothing_of_the_run_is_left_but_its_output(self, road, delivered):
-        assert list((road.workspace.state / "runs").iterdir()) == []
+        until_runs_are_removed(road.workspace)
+        assert processes_of(delivered["run"]) == []
 
 
 class TestStop:

@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import psutil
 import tomlkit
 
+from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.index_source import configured_index
-from glue_pkgmgr.local.cache import cache_folder
 from glue_pkgmgr.local.clients import Clients
 from glue_pkgmgr.local.state import StateFolder
 from tests.e2e.command import ROOT, Command
@@ -56,9 +57,11 @@ SCRIPTS = {
 class Workspace:
     """The sample project in `folder`, with its `home`, and the environment its commands run in.
 
-    `printed` collects the stdout and stderr of every command run through it, the stdout of `mint` excepted.
+    `root` holds both, and the temporary files. `printed` collects the stdout and stderr of every command run
+    through it, the stdout of `mint` excepted.
     """
 
+    root: Path
     folder: Path
     home: Path
     environment: Mapping[str, str]
@@ -72,8 +75,8 @@ class Workspace:
         that runs the taxi script.
         """
         folder, home = root / "project", root / "home"
-        folder.mkdir(parents=True)
-        home.mkdir()
+        for made in (folder, home, root / "tmp"):
+            made.mkdir(parents=True)
         for name in ("glueutils", "glue_jobs"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("dist", "__pycache__"))
         (folder / "allowlist.toml").write_text("# Reviewed in git.\n")
@@ -84,9 +87,10 @@ class Workspace:
         kept = {
             "GLUE_PKGMGR_CACHE": str(cache_folder(os.environ)),
             "PYENV_ROOT": os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv")),
+            "TMPDIR": str(root / "tmp"),
             MARK: uuid.uuid4().hex,
         }
-        return cls(folder, home, Command.in_folder(folder, home, **{**kept, **variables}).environment)
+        return cls(root, folder, home, Command.in_folder(folder, home, **{**kept, **variables}).environment)
 
     @property
     def command(self) -> Command:
@@ -150,6 +154,20 @@ def ended(mark: str, seconds: float = 15.0) -> list[list[str]]:
     """Wait for the processes of a workspace to end; return the command lines of those that do not."""
     _, alive = psutil.wait_procs(marked(mark), timeout=seconds)
     return [process.cmdline() for process in alive if process in marked(mark)]
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
+    """Wait for `condition`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.2)
+
+
+def until_runs_are_removed(workspace: Workspace) -> None:
+    """Wait for the folders of ended job runs to go, which they do after the runs are told to have ended."""
+    folder = workspace.state / "runs"
+    until(lambda: not any(folder.iterdir()), "the folders of ended runs are removed")
 
 
 def _settings(glue_versions: Mapping[str, str]) -> str:
