@@ -52,7 +52,14 @@ def tree(pid: int) -> list[psutil.Process]:
 def still_alive(processes: list[psutil.Process], seconds: float = 15.0) -> list[psutil.Process]:
     """Wait until `processes` have ended and return those that have not."""
     _, alive = psutil.wait_procs(processes, timeout=seconds)
-    return [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in alive if not _ended(process)]
+
+
+def _ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # in the moment since
+        return True
 
 
 def naming(folder: Path) -> list[psutil.Process]:
