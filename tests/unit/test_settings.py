@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from glue_pkgmgr.errors import SettingsError
+from glue_pkgmgr.settings import Settings, load_settings, parse_settings
+
+TEXT = """\
+[codeartifact]
+domain = "acme"
+owner = "111122223333"
+region = "us-east-1"
+store = "pypi-store"
+repository = "approved"
+
+[policy]
+allowlist = "allowlist.toml"
+minimum-age-days = 14
+internal = ["Glue_Utils"]
+
+[bundles.taxi]
+modules = ["boto3", "glue-utils==0.2.0"]
+glue-version = "5.1"
+
+[jobs.taxi]
+name = "taxi-job"
+script = "taxi.py"
+bundle = "taxi"
+staging = "s3://staging/area"
+workers = 3
+arguments = { S3_BUCKET = "b" }
+
+[publish]
+projects = ["libs/one"]
+"""
+ROOT = Path("/project")
+
+
+def parse(*change: str) -> Settings:
+    text = TEXT.replace(*change) if change else TEXT
+    assert not change or text != TEXT
+    return parse_settings(tomllib.loads(text), ROOT / "glue-pkgmgr.toml")
+
+
+def test_a_settings_file_is_read_into_values() -> None:
+    settings = parse()
+    assert str(settings.codeartifact.approved_repository) == "acme/approved"
+    assert str(settings.codeartifact.store_repository) == "acme/pypi-store"
+    assert settings.policy.allowlist == ROOT / "allowlist.toml"
+    assert settings.policy.locks == ROOT / "locks"
+    assert settings.policy.minimum_age == timedelta(days=14)
+    assert settings.policy.internal == {"glue-utils"}
+    assert settings.projects == (ROOT / "libs/one",)
+    assert settings.root == ROOT
+    bundle = settings.bundle("taxi")
+    assert [str(item) for item in bundle.modules] == ["boto3", "glue-utils==0.2.0"]
+    assert bundle.lock_filename == "taxi.glue-5.1.pylock.toml"
+    job = settings.job("taxi")
+    assert settings.job("taxi-job") is job
+    assert (job.bundle, job.workers, job.staging) == (bundle, 3, "s3://staging/area/")
+    assert (job.worker_type, job.role, job.timeout, job.concurrent_runs) == (
+        "G.1X",
+        "taxi-job",
+        timedelta(hours=1),
+        1,
+    )
+    assert job.arguments == {"S3_BUCKET": "b"}
+
+
+def test_what_may_be_left_out_has_its_default() -> None:
+    settings = parse_settings(tomllib.loads(TEXT.partition("[policy]")[0]), ROOT / "x.toml")
+    assert settings.policy.minimum_age == timedelta(days=7)
+    assert (settings.bundles, settings.jobs, settings.projects) == ({}, {}, ())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("[policy]", "[polcy]", "unknown key 'polcy'; did you mean 'policy'?"),
+        ("minimum-age-days", "minimum-age", "policy: unknown key 'minimum-age'; did you mean 'minimum-age-days'?"),
+        ("workers", "wrkers", "unknown key 'wrkers'; did you mean 'workers'?"),
+        ("domain =", "domian =", "'domain' is missing; is 'domian' meant to be it?"),
+        ("[codeartifact]", "[codeartefact]", "'codeartifact' is missing; is 'codeartefact' meant to be it?"),
+        ('domain = "acme"\n', "", "codeartifact: 'domain' is missing"),
+        ('"acme"', "3", "codeartifact.domain: 3 is not a text"),
+        ('"acme"', '" "', "codeartifact.domain is empty"),
+        ('"acme"', '"Acme"', "domain 'Acme' is not 2 to 50 lower-case"),
+        ('"approved"', '"pypi-store"', "store and repository are both 'pypi-store'; they must differ"),
+        ("= 14", "= -1", "minimum-age-days: -1 is below 0"),
+        ("= 14", "= true", "minimum-age-days: True is not a whole number"),
+        ("= 14", "= 999999999999", "minimum-age-days: 999999999999 is above 3650"),
+        ('["Glue_Utils"]', '["a b"]', "'a b' is not a project name"),
+        ('["Glue_Utils"]', "[1]", r"internal\[0\]: 1 is not a text"),
+        ('["Glue_Utils"]', '"x"', "internal: 'x' is not a list"),
+        ("[bundles.taxi]", '[bundles."../taxi"]', "a bundle is named with ASCII letters"),
+        ("[bundles.taxi]", "[bundles.a.taxi]", "unknown key|is missing"),
+        ('"boto3"', '"boto3; extra == 1"', "not a request item"),
+        ('"5.1"', '"5.9"', "unknown Glue version '5.9'"),
+        (
+            'bundle = "taxi"',
+            'bundle = "taxy"',
+            "no bundle .* 'taxy' in the settings; known: taxi; did you mean 'taxi'?",
+        ),
+        ('"s3://staging/area"', '"/tmp"', "staging: '/tmp/' is not an s3:// URL with a bucket"),
+        ('"s3://staging/area"', '"s3://"', "is not an s3:// URL with a bucket"),
+        ('"s3://staging/area"', '"s3://x/a b"', "is not an s3:// URL with a bucket"),
+        ('"s3://staging/area"', '"s3://stag/a,b"', "is not an s3:// URL with a bucket"),
+        ("workers = 3", "workers = 1", "workers: 1 is below 2"),
+        ("workers = 3", "timeout-minutes = 10081", "timeout-minutes: 10081 is above 10080"),
+        ('"b" }', "3 }", "arguments.S3_BUCKET: 3 is not a text; Glue arguments are texts"),
+        ("[publish]", "[publish.x]", "unknown key 'x'"),
+    ],
+)
+def test_a_wrong_setting_is_told_with_its_place_and_the_rule(old: str, new: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        parse(old, new)
+
+
+def test_an_unknown_bundle_or_job_is_told_with_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match="no bundle 'tax' in the settings; known: taxi; did you mean 'taxi'"):
+        parse().bundle("tax")
+    with pytest.raises(SettingsError, match="no job 'x' in the settings; known: taxi, taxi-job"):
+        parse().job("x")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "glue-pkgmgr.toml"
+    with pytest.raises(SettingsError, match=r"no settings file glue-pkgmgr.toml in .*`glue-pkgmgr init`"):
+        load_settings(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(SettingsError, match="is not TOML"):
+        load_settings(path)
+    path.write_text("= 3")
+    with pytest.raises(SettingsError, match="is not TOML"):
+        load_settings(path)
+    with pytest.raises(SettingsError, match="cannot read"):
+        load_settings(tmp_path)
+
+
+def test_a_file_is_read_from_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "glue-pkgmgr.toml").write_text(TEXT)
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(Path("glue-pkgmgr.toml")).policy.allowlist == tmp_path / "allowlist.toml"
