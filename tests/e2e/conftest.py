@@ -18,6 +18,9 @@ from tests.e2e.workspace import MARK, Workspace, ended
 BUCKET = "codeartifactblog-11112-us-east-1"
 APPROVED = ("boto3==1.40.61", "glueutils==0.2.0", "more-itertools==10.8.0")
 
+NO_PYTHON = "the runs of Glue 5.1 need Python 3.11, which is not here"
+needs_python_of_glue_5 = pytest.mark.skipif(python_for((3, 11), os.environ) is None, reason=NO_PYTHON)
+
 
 @dataclass(frozen=True)
 class Road:
@@ -55,6 +58,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 @pytest.fixture(scope="session")
 def road(workspace: Workspace) -> Road:
     """Return the workspace after `publish`, `approve`, `check`, `lock` and `mirror`, with trips in S3."""
+    if python_for((3, 11), os.environ) is None:
+        pytest.skip(NO_PYTHON)
     told = {"up": workspace.told("local", "up"), "publish": workspace.told("publish")}
     told["approve"] = workspace.told("approve", *APPROVED, "--by", "ann", "--reason", "reviewed")
     told["check"] = workspace.told("check", "boto3,glueutils==0.2.0", "--glue-version", "5.1")

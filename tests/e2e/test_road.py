@@ -14,7 +14,7 @@ import pytest
 from glue_jobs.sample_trips import MISFITS
 from glue_pkgmgr.local.jobs.interpreters import python_for
 from tests.e2e.command import LONGEST
-from tests.e2e.conftest import BUCKET
+from tests.e2e.conftest import BUCKET, needs_python_of_glue_5
 from tests.e2e.spark.written import read_rows
 from tests.e2e.workspace import MARK, Workspace, ended, marked, until, until_runs_are_removed
 
@@ -225,6 +225,7 @@ def test_glue_6_runs_the_same_script(road):
     assert sums(read_rows(table)) == sums_of_csv(road.trips)
 
 
+@needs_python_of_glue_5
 def test_down_leaves_nothing_running_and_up_again_finds_what_was_made(tmp_path):
     workspace = Workspace.make(tmp_path, glue_versions={})
     assert workspace.run("local", "up").returncode == 0
