@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ print(json.dumps({"index_url": options.index_url, "cert": options.cert, "no_inde
                   "proxy": options.proxy}))
 """
 _ASK_SECONDS = 60.0
+_CREDENTIALS = re.compile(r"//[^/@\s]+@")
+_LONGEST_REASON = 400  # characters
 _CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
@@ -62,7 +65,9 @@ def _ask(environ: tuple[tuple[str, str], ...]) -> IndexSource:
     # -P: a folder called `pip` where we happen to run is not pip.
     finished = run([sys.executable, "-P", "-c", _ASK_PIP], env=dict(environ), timeout=_ASK_SECONDS)
     if not finished.ok:
-        reason = (finished.stderr.strip().splitlines() or ["no output"])[-1]
+        # pip quotes lines of its configuration, which may hold credentials.
+        told = _CREDENTIALS.sub("//****@", " ".join(finished.stderr.split()))
+        reason = told[-_LONGEST_REASON:] or "no output"
         raise SettingsError(f"pip could not say which index it uses: {reason}; try `python -m pip config list`")
     answer = json.loads(finished.stdout)
     if answer["no_index"] or not answer["index_url"]:

@@ -68,6 +68,12 @@ def test_a_broken_configuration_is_told_in_the_words_of_pip(home: dict[str, str]
         configured_index(home | configure(tmp_path, "no section\n"))
 
 
+def test_credentials_in_a_broken_configuration_are_not_told(home: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"http://\*\*\*\*@127\.0\.0\.1") as caught:
+        configured_index(home | configure(tmp_path, "index-url = http://user:s3cret@127.0.0.1:9/\n"))
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_folder_called_pip_where_we_run_is_not_pip(
     home: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,257 @@
+"""The Glue, S3 and CloudWatch Logs adapters against moto's server, over the wire of boto3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from glue_pkgmgr.adapters.clients import Clients
+from glue_pkgmgr.adapters.glue import GlueJobs
+from glue_pkgmgr.adapters.logs import CloudWatchLogs
+from glue_pkgmgr.adapters.s3 import S3Staging
+from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine
+from glue_pkgmgr.errors import NoCapacity, RemoteError, SettingsError
+from tests.integration.adapters.loopback import Scripted, Seen, environment, reply, scripted
+
+REGION = "us-east-1"
+RUN = JobRunId("jr_1")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    yield f"http://{host}:{port}"
+    moto.stop()
+
+
+@pytest.fixture
+def aws(server: str) -> Clients:
+    return Clients(environment(server), REGION)
+
+
+def answering(*answers: tuple[int, dict[str, Any]]) -> Any:
+    """Return a server that gives `answers` in turn, the last one for ever."""
+    left = list(answers)
+
+    def answer(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
+        status, body = left.pop(0) if len(left) > 1 else left[0]
+        reply(handler, status, json.dumps(body).encode(), Content_Type="application/x-amz-json-1.1")
+
+    return scripted(answer)
+
+
+def glue_of(server: Scripted) -> GlueJobs:
+    return GlueJobs(Clients(environment(server.url), REGION).client("glue"))
+
+
+def refusal(code: str) -> tuple[int, dict[str, Any]]:
+    return 400, {"__type": code, "Message": "as told"}
+
+
+# Glue
+
+
+def test_a_job_is_started_read_and_listed(aws: Clients) -> None:
+    client = aws.client("glue")
+    client.create_job(Name="taxi", Role="r", Command={"Name": "glueetl"}, GlueVersion="5.1")
+    jobs = GlueJobs(client)
+    definition = jobs.definition("taxi")
+    assert definition is not None
+    assert definition["GlueVersion"] == "5.1"
+    run = jobs.start("taxi", {"--day": "1"})
+    assert jobs.run("taxi", run).id == run
+    assert jobs.find("taxi", run) is not None
+    assert [one.id for one in jobs.runs("taxi", 10)] == [run]
+
+
+def test_a_job_or_run_that_is_not_there_is_none(aws: Clients) -> None:
+    aws.client("glue").create_job(Name="other", Role="r", Command={"Name": "glueetl"})
+    jobs = GlueJobs(aws.client("glue"))
+    assert jobs.definition("absent") is None
+    assert jobs.find("absent", RUN) is None
+    with pytest.raises(RemoteError, match="could not read run jr_1 of Glue job 'absent'"):
+        jobs.run("absent", RUN)
+
+
+@pytest.mark.parametrize("code", ["ConcurrentRunsExceededException", "ResourceNumberLimitExceededException"])
+def test_a_start_at_a_limit_is_no_capacity(code: str) -> None:
+    with answering(refusal(code)) as server, pytest.raises(NoCapacity, match="could not start Glue job 'taxi'"):
+        glue_of(server).start("taxi", {})
+
+
+def test_a_refused_start_tells_the_permission() -> None:
+    with (
+        answering(refusal("AccessDeniedException")) as server,
+        pytest.raises(RemoteError, match="glue:StartJobRun"),
+    ):
+        glue_of(server).start("taxi", {})
+
+
+def told_run(**changes: object) -> tuple[int, dict[str, Any]]:
+    return 200, {"JobRun": {"Id": "jr_1", "JobName": "taxi", "JobRunState": "RUNNING", **changes}}
+
+
+@pytest.mark.parametrize("state", JobRunState)
+def test_every_state_is_understood(state: JobRunState) -> None:
+    with answering(told_run(JobRunState=state.value)) as server:
+        assert glue_of(server).run("taxi", RUN) == JobRun(job="taxi", id=RUN, state=state)
+
+
+def test_a_state_nobody_knows_is_an_error_not_a_guess() -> None:
+    with (
+        answering(told_run(JobRunState="DREAMING")) as server,
+        pytest.raises(RemoteError, match=r"'DREAMING'.*upgrade"),
+    ):
+        glue_of(server).run("taxi", RUN)
+
+
+def test_what_a_run_tells_is_read() -> None:
+    reply_ = told_run(
+        StartedOn=1795348800.5,
+        CompletedOn=1795348860,
+        ExecutionTime=60,
+        GlueVersion="5.1",
+        ErrorMessage="no",
+        LogGroupName="/g",
+    )
+    with answering(reply_) as server:
+        run = glue_of(server).run("taxi", RUN)
+    assert run.started == datetime.fromtimestamp(1795348800.5, UTC)
+    assert run.completed == datetime.fromtimestamp(1795348860, UTC)
+    assert (run.execution_seconds, run.glue_version, run.error_message, run.log_group) == (60, "5.1", "no", "/g")
+
+
+def test_runs_are_told_newest_first_and_no_more_than_asked_for() -> None:
+    pages = [
+        (200, {"JobRuns": [told_run(Id=f"jr_{n}", StartedOn=n)[1]["JobRun"] for n in page], **token})
+        for page, token in (((1, 3), {"NextToken": "t"}), ((2, 0), {"NextToken": "u"}), ((4, 5), {}))
+    ]
+    with answering(*pages) as server:
+        assert [run.id for run in glue_of(server).runs("taxi", 3)] == ["jr_3", "jr_2", "jr_1"]
+
+
+def test_a_stop_that_aws_reports_as_failed_is_an_error() -> None:
+    failed = {"Errors": [{"JobRunId": "jr_1", "ErrorDetail": {"ErrorCode": "X", "ErrorMessage": "it has ended"}}]}
+    with (
+        answering((200, failed)) as server,
+        pytest.raises(RemoteError, match=r"could not stop run jr_1 .*: it has ended"),
+    ):
+        glue_of(server).stop("taxi", RUN)
+    with answering((200, {"SuccessfulSubmissions": []})) as server:
+        glue_of(server).stop("taxi", RUN)
+
+
+# S3
+
+
+@pytest.fixture
+def bucket(aws: Clients) -> Any:
+    client = aws.client("s3")
+    client.create_bucket(Bucket="staging")
+    return client
+
+
+def test_a_secret_object_is_stored_encrypted_and_deleted(bucket: Any) -> None:
+    staging = S3Staging(bucket)
+    staging.put("s3://staging/a/r.txt", b"secret")
+    told = bucket.get_object(Bucket="staging", Key="a/r.txt")
+    assert (told["Body"].read(), told["ServerSideEncryption"]) == (b"secret", "aws:kms")
+    staging.delete("s3://staging/a/r.txt")
+    staging.delete("s3://staging/a/r.txt")
+    assert bucket.list_objects_v2(Bucket="staging", Prefix="a/").get("KeyCount") == 0
+
+
+def test_a_file_is_stored_unless_one_of_its_size_is_there(bucket: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.whl"
+    path.write_bytes(b"one")
+    staging = S3Staging(bucket)
+    for content, expected in ((b"one", b"one"), (b"two", b"one"), (b"three", b"three")):
+        path.write_bytes(content)
+        staging.put_file("s3://staging/w/a.whl", path)
+        assert bucket.get_object(Bucket="staging", Key="w/a.whl")["Body"].read() == expected
+
+
+def test_a_bucket_that_is_not_there_is_an_error_of_aws(bucket: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.whl").write_bytes(b"x")
+    staging = S3Staging(bucket)
+    with pytest.raises(RemoteError, match="could not write s3://absent/a"):
+        staging.put("s3://absent/a", b"x")
+    with pytest.raises(RemoteError, match="could not write s3://absent/a"):
+        staging.put_file("s3://absent/a", tmp_path / "a.whl")
+
+
+@pytest.mark.parametrize("url", ["s3://bucket", "s3://bucket/", "s3:///key", "http://bucket/key", "/tmp/key"])
+def test_what_is_no_object_is_refused(url: str, aws: Clients) -> None:
+    with pytest.raises(SettingsError, match="is not the s3:// URL of an object"):
+        S3Staging(aws.client("s3")).delete(url)
+
+
+# Logs
+
+STARTED = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+
+
+def write(client: Any, run: str, stream: str, *lines: tuple[int, str], suffix: str = "") -> None:
+    group = f"/{run}/{stream}"
+    for make, names in (
+        (client.create_log_group, {}),
+        (client.create_log_stream, {"logStreamName": run + suffix}),
+    ):
+        try:
+            make(logGroupName=group, **names)
+        except client.exceptions.ResourceAlreadyExistsException:
+            continue
+    start = int(STARTED.timestamp() * 1000)
+    events = [{"timestamp": start + after, "message": text} for after, text in lines]
+    client.put_log_events(logGroupName=group, logStreamName=run + suffix, logEvents=events)
+
+
+def job_run(name: str) -> JobRun:
+    return JobRun(job="taxi", id=JobRunId(name), state=JobRunState.RUNNING, started=STARTED, log_group=f"/{name}")
+
+
+def shown(lines: list[LogLine]) -> list[str]:
+    return [f"{line.stream}: {line.text}" for line in lines]
+
+
+def test_each_line_is_told_once_in_the_order_of_time(aws: Clients) -> None:
+    client = aws.client("logs")
+    steps = CloudWatchLogs(client).follow(job_run("jr_a"))
+    assert next(steps) == []  # no log group yet
+    write(client, "jr_a", "output", (1, "first"), (30, "third"))
+    write(client, "jr_a", "error", (20, "second\r\n"))
+    assert shown(next(steps)) == ["output: first", "error: second", "output: third"]
+    assert next(steps) == []
+    write(client, "jr_a", "error", (10, "late"), (40_000, "next"))
+    assert shown(next(steps)) == ["error: late", "error: next"]
+    write(client, "jr_a", "output", (40_000, "same time"), (90_000, "last"))
+    assert shown(next(steps)) == ["output: same time", "output: last"]
+    assert [next(steps) for _ in range(3)] == [[], [], []]
+
+
+def test_executors_are_read_too_and_other_runs_are_not(aws: Clients) -> None:
+    client = aws.client("logs")
+    write(client, "jr_b", "error", (1, "executor"), suffix="_g-1")
+    client.create_log_stream(logGroupName="/jr_b/error", logStreamName="jr_other")
+    client.put_log_events(
+        logGroupName="/jr_b/error",
+        logStreamName="jr_other",
+        logEvents=[{"timestamp": int(STARTED.timestamp() * 1000), "message": "not ours"}],
+    )
+    assert shown(next(CloudWatchLogs(client).follow(job_run("jr_b")))) == ["error: executor"]
+
+
+def test_a_log_that_may_not_be_read_gives_no_lines_and_no_error() -> None:
+    with answering(refusal("AccessDeniedException")) as server:
+        client = Clients(environment(server.url), REGION).client("logs")
+        assert list(islice(CloudWatchLogs(client).follow(job_run("jr_c")), 2)) == [[], []]

@@ -1,0 +1,174 @@
+"""A project decides what it can before anything is contacted: every endpoint here is one where nobody listens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from glue_pkgmgr.core.job import Delivery
+from glue_pkgmgr.core.lockfile import lock_to_toml
+from glue_pkgmgr.core.names import project_name
+from glue_pkgmgr.core.runtime import glue_runtime
+from glue_pkgmgr.errors import NotApproved, SettingsError
+from glue_pkgmgr.project import Project
+from tests.unit.verbs.locks import lock, pin
+
+SETTINGS = """\
+[codeartifact]
+domain = "acme"
+owner = "111122223333"
+region = "us-east-1"
+store = "store"
+repository = "approved"
+
+[bundles.taxi]
+modules = ["acme==1.0"]
+glue-version = "{glue}"
+
+[jobs.taxi]
+name = "taxi-job"
+script = "taxi.py"
+bundle = "taxi"
+staging = "s3://staging/"
+"""
+NOW = datetime(2026, 11, 22, 23, 59, tzinfo=UTC)
+
+
+class Contacted(BaseException):
+    """Something outside was asked."""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    def contact(*args: object, **kwargs: object) -> None:
+        raise Contacted
+
+    monkeypatch.setattr("glue_pkgmgr.adapters.clients.Clients.client", contact)
+    path = tmp_path / "glue-pkgmgr.toml"
+    path.write_text(SETTINGS.format(glue="5.1"))
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "allowlist.toml").write_text("")
+    yield Project.load(path, environ={}, clock=lambda: NOW)
+
+
+def hold(project: Project, request: str = "acme==1.0") -> None:
+    """Write the lock of the bundle."""
+    bundle = project.settings.bundle("taxi")
+    text = lock_to_toml(lock(pin("acme==1.0"), request=(request,)))
+    (project.settings.policy.locks / bundle.lock_filename).write_text(text)
+
+
+def approve(project: Project, until: date | None = None, glue: tuple[str, ...] = ()) -> None:
+    project.approve(["acme==1.0"], by="us", reason="why", until=until, glue_versions=glue)
+
+
+def test_launching_what_nobody_approved_is_refused_before_aws_is_asked(project: Project) -> None:
+    hold(project)
+    with pytest.raises(NotApproved, match=r"acme==1\.0 is not approved"):
+        project.launch("taxi")
+
+
+@pytest.mark.parametrize(
+    ("until", "glue"), [(date(2026, 11, 21), ()), (None, ("5.0",))], ids=["expired", "other Glue version"]
+)
+def test_an_approval_that_does_not_count_refuses_a_launch_before_aws_is_asked(
+    project: Project, until: date | None, glue: tuple[str, ...]
+) -> None:
+    hold(project)
+    approve(project, until, glue)
+    with pytest.raises(NotApproved, match="may not be used"):
+        project.launch("taxi-job")
+
+
+def test_an_approval_counts_through_its_last_day_in_utc(project: Project) -> None:
+    hold(project)
+    approve(project, date(2026, 11, 22))
+    with pytest.raises(Contacted):
+        project.launch("taxi")
+
+
+def test_launching_other_modules_is_checked_the_same_way(project: Project) -> None:
+    hold(project)
+    approve(project)
+    with pytest.raises(NotApproved, match=r"other: no approval names other"):
+        project.launch("taxi", modules="acme==1.0,other")
+    with pytest.raises(NotApproved, match=r"2\.0 is not approved"):
+        project.launch("taxi", modules=["acme==2.0"])
+    with pytest.raises(SettingsError, match="not a request item"):
+        project.launch("taxi", modules="acme @ http://127.0.0.1/x.whl")
+    with pytest.raises(Contacted):
+        project.launch("taxi", modules="acme==1.0")
+
+
+def test_a_lock_made_for_another_request_is_refused(project: Project) -> None:
+    hold(project, "acme")
+    approve(project)
+    with pytest.raises(NotApproved, match=r"the bundle asks for acme==1\.0; the lock was made for acme"):
+        project.launch("taxi")
+
+
+def test_an_unknown_delivery_or_job_is_told(project: Project) -> None:
+    hold(project)
+    approve(project)
+    with pytest.raises(SettingsError, match="unknown delivery 'pigeon'; known are requirements, wheels, index"):
+        project.launch("taxi", delivery="pigeon")
+    with pytest.raises(SettingsError, match="no job 'taxo'"):
+        project.launch("taxo", delivery=Delivery.INDEX)
+
+
+def test_a_bundle_without_a_lock_is_told(project: Project) -> None:
+    with pytest.raises(SettingsError, match="has no lock"):
+        project.launch("taxi")
+    with pytest.raises(SettingsError, match="has no lock"):
+        project.lock_check()
+
+
+def test_locks_are_checked_against_the_allow_list_without_network(project: Project) -> None:
+    hold(project)
+    with pytest.raises(NotApproved, match="the lock of bundle 'taxi' may not be used"):
+        project.lock_check(["taxi"])
+    approve(project)
+    (checked,) = project.lock_check()
+    assert (checked.bundle, checked.changed) == ("taxi", False)
+
+
+def test_a_check_is_for_the_glue_version_of_the_bundles_unless_one_is_named(project: Project) -> None:
+    boto3 = {glue: glue_runtime(glue).preinstalled[project_name("boto3")] for glue in ("4.0", "5.1")}
+    assert boto3["4.0"] != boto3["5.1"]
+    assert project.check("other").runtime.version == "5.1"
+    refused = project.check(f"boto3=={boto3['5.1']}", glue_version="4.0")
+    assert (refused.allowed, refused.runtime.version) == (False, "4.0")
+
+
+def test_nothing_to_publish_is_told(project: Project) -> None:
+    with pytest.raises(SettingsError, match="nothing to publish"):
+        project.publish()
+
+
+@pytest.mark.parametrize("seconds", [1, 899, 43_201])
+def test_a_lifetime_that_is_not_granted_is_refused_before_aws_is_asked(project: Project, seconds: int) -> None:
+    with pytest.raises(SettingsError, match="a token cannot live"):
+        project.mint(seconds)
+
+
+def test_approvals_are_changed_and_shown(project: Project) -> None:
+    approve(project)
+    assert [one.project for one in project.approvals().approvals] == ["acme"]
+    assert [one.project for one in project.revoke(["acme"])] == ["acme"]
+    assert project.approvals().approvals == ()
+
+
+def test_the_settings_are_found_in_a_folder_above(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    below = project.settings.root / "a" / "b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert Project.load(environ={}).settings.path == project.settings.path
+
+
+def test_without_settings_the_way_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match="`glue-pkgmgr init`"):
+        Project.load(environ={})
