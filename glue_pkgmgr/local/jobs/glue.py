@@ -22,7 +22,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from werkzeug.wrappers import Request, Response
 
 from glue_pkgmgr.cache import cache_folder
@@ -204,8 +204,10 @@ class GlueRuns:
         return handlers[operation](checked(operation, request))
 
     def prepare(self) -> None:
-        """Find out beforehand what the first StartJobRun would wait for: the API's model, the interpreters."""
-        checked("GetJobRuns", {"JobName": "any"})
+        """Have ready what the first StartJobRun would wait for: the API's model, clients, interpreters."""
+        with suppress(GlueError, BotoCoreError):  # there is no such job
+            self.handle("GetJobRuns", {"JobName": "prepare"})
+        self._logs()
         for runtime in RUNTIMES.values():
             with suppress(GlueError):  # told when a run needs it
                 self._python(runtime)
