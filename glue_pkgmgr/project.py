@@ -258,13 +258,24 @@ class Project:
         )
 
     def follow(self, run: Launched | str) -> Iterator[Event]:
-        """Yield the changing states and the log lines of a run until it has ended. Raises: RemoteError."""
-        if isinstance(run, str):
+        """Yield the changing states and the log lines of a run until it has ended.
+
+        Raises: SettingsError when no job of the settings has the run; RemoteError.
+        """
+        if isinstance(run, Launched):
+            job, run_id = run.job, run.run
+        else:
             found = self.status(run)
-            return launch.follow(
-                (found.job, found.id), jobs=self._jobs, logs=self._logs, staging=self._staging, sleep=time.sleep
-            )
-        return launch.follow(run, jobs=self._jobs, logs=self._logs, staging=self._staging, sleep=time.sleep)
+            job, run_id = found.job, found.id
+        return launch.follow(
+            job,
+            run_id,
+            jobs=self._jobs,
+            logs=self._logs,
+            staging=self._staging,
+            clock=self.clock,
+            sleep=time.sleep,
+        )
 
     def runs(self, job: str | None = None) -> list[JobRun]:
         """Return the latest runs of one job, or of all jobs in the settings, newest first. Raises: RemoteError."""
@@ -273,7 +284,10 @@ class Project:
 
     def status(self, run: str) -> JobRun:
         """Return the run with that id. Raises: SettingsError when no job of the settings has it; RemoteError."""
-        return runs.status(run, self._job_names, jobs=self._jobs)
+        found = runs.status(run, self._job_names, jobs=self._jobs)
+        if found.requirements_file:
+            runs.forget_secret(found, staging=self._staging, now=self.clock())
+        return found
 
     def logs(self, run: str) -> list[LogLine]:
         """Return what a run has logged so far, in order. Raises: SettingsError; RemoteError."""

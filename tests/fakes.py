@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from glue_pkgmgr.core.distribution import parse_filename
 from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl
-from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine
+from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine, requirements_file
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import Request
@@ -191,7 +191,8 @@ class FakeJobs:
         if (found := self.find(job, run)) is not None:
             return found
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        return JobRun(job=job, id=run, state=state)
+        passed = self.started[-1][1] if self.started else {}
+        return JobRun(job=job, id=run, state=state, requirements_file=requirements_file(passed))
 
     def find(self, job: str, run: JobRunId) -> JobRun | None:
         return next((one for one in self.known.get(job, ()) if one.id == run), None)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from glue_pkgmgr.adapters.clients import RemoteRefusal, aws_errors
-from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState
+from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, requirements_file
 from glue_pkgmgr.errors import RemoteError
 
 
@@ -86,6 +86,7 @@ def _job_run(reply: Mapping[str, Any]) -> JobRun:
         error_message=reply.get("ErrorMessage"),
         state_detail=reply.get("StateDetail"),
         log_group=reply.get("LogGroupName") or "/aws-glue/jobs",
+        requirements_file=requirements_file(reply.get("Arguments") or {}),
     )
 
 

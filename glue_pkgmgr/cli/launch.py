@@ -74,12 +74,12 @@ def command(
 def _left_behind(launched: Launched) -> str:
     """Return what stays when nobody follows the run any more."""
     goes_on = f"the run goes on; `glue-pkgmgr stop {launched.run}` ends it"
-    if launched.secret_object is None or launched.token_expires is None:
+    if launched.delivery is not Delivery.REQUIREMENTS or launched.token_expires is None:
         return goes_on
     # Deleted now, it might be missing where the run is about to install from it.
     return (
-        f"{goes_on}; {launched.secret_object} may still be there with its token, which opens the repository"
-        f" until {launched.token_expires:%H:%M:%S} UTC: delete it when the run has installed"
+        f"{goes_on}; its requirements file with a token, good until {launched.token_expires:%H:%M:%S} UTC, stays "
+        f"until somebody looks again: `glue-pkgmgr logs --follow {launched.run}`"
     )
 
 

@@ -68,7 +68,11 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRun:
-    """A job run as GetJobRun tells. Times are aware UTC, `execution_seconds` what Glue bills."""
+    """A job run as GetJobRun tells. Times are aware UTC, `execution_seconds` what Glue bills.
+
+    `requirements_file` is the `s3://` URL of the file with a token in it that the run installs from, if its
+    delivery was `requirements`: to be deleted when every node has installed.
+    """
 
     job: str
     id: JobRunId
@@ -80,6 +84,7 @@ class JobRun:
     error_message: str | None = None
     state_detail: str | None = None
     log_group: str = "/aws-glue/jobs"
+    requirements_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +169,21 @@ def index_arguments(pins: Sequence[str], index_url: str) -> ModuleArguments:
     """
     # --no-deps: the pins are the whole closure, so nothing may be added to it.
     return ModuleArguments(",".join(pins), f"--no-deps --index-url={index_url}" if pins else "")
+
+
+_REQUIREMENTS_FILE = re.compile(r"s3://[^/,\s]+/(?:[^,\s]*/)?requirements/[0-9a-f]{32}\.txt")
+
+
+def requirements_location(folder: str, nonce: str) -> str:
+    """Return where the `requirements` delivery puts a file: below `folder` (`s3://…/`), named by 32 hex digits."""
+    return f"{folder}requirements/{nonce}.txt"
+
+
+def requirements_file(arguments: Mapping[str, str]) -> str | None:
+    """Return the requirements file that the `requirements` delivery named in the arguments of a run, if any."""
+    url = arguments.get(MODULES, "")
+    ours = arguments.get(INSTALLER_OPTION) == "-r" and _REQUIREMENTS_FILE.fullmatch(url)
+    return url if ours else None
 
 
 def requirements_arguments(url: str) -> ModuleArguments:

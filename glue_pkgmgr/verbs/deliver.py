@@ -16,6 +16,7 @@ from glue_pkgmgr.core.job import (
     ModuleArguments,
     index_arguments,
     requirements_arguments,
+    requirements_location,
     wheels_arguments,
 )
 from glue_pkgmgr.core.lockfile import Lock, requirements_text
@@ -71,7 +72,7 @@ class Deliverer:
     def _requirements(self, lock: Lock, folder: str, life: timedelta) -> Delivered:
         # Minted last: the token's clock runs while the cluster starts, so nothing slow stands between.
         url, minted_at = self.mint(life), self.clock()
-        location = f"{folder}requirements/{secrets.token_hex(16)}.txt"
+        location = requirements_location(folder, secrets.token_hex(16))
         try:
             self.staging.put(location, requirements_text(lock, url.reveal()).encode())
         except BaseException:

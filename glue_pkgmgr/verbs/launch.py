@@ -31,6 +31,8 @@ _FLEX_WAIT = timedelta(minutes=20)
 _FIRST_POLL = 0.5  # seconds
 _SLOWEST_POLL = 10.0  # seconds; one run then costs GetJobRun 6 calls a minute
 _POLL_GROWTH = 1.15
+# The driver's script may begin before the last executor has read the requirements file.
+_OTHER_NODES = timedelta(minutes=1)
 _INSTALLED = re.compile(r"Successfully installed ([^\r\n]+)")
 
 Event = JobRun | LogLine
@@ -41,8 +43,8 @@ Event = JobRun | LogLine
 class Launched:
     """A job run that was accepted.
 
-    `secret_object` is the `s3://` URL of a requirements file with a token in it, to be deleted when the run
-    has installed its modules; `accept_seconds` passed from the minted token to the accepted start.
+    `token_expires` is aware UTC, None for a run without a token; `accept_seconds` passed from the minted
+    token to the accepted start.
     """
 
     job: str
@@ -50,7 +52,6 @@ class Launched:
     delivery: Delivery
     lock: Lock
     token_expires: datetime | None = None
-    secret_object: str | None = None
     accept_seconds: float | None = None
 
 
@@ -114,7 +115,6 @@ def launch(
         delivery=delivery,
         lock=lock,
         token_expires=delivered.token_expires,
-        secret_object=delivered.secret_object,
         accept_seconds=(clock() - delivered.minted_at).total_seconds() if delivered.minted_at else None,
     )
 
@@ -128,33 +128,37 @@ def token_life(definition: Mapping[str, object]) -> timedelta:
 
 
 def follow(
-    launched: Launched | tuple[str, JobRunId],
+    job: str,
+    run_id: JobRunId,
     *,
     jobs: JobService,
     logs: JobLogs,
     staging: Staging,
+    clock: Clock,
     sleep: Callable[[float], None],
 ) -> Iterator[Event]:
     """Yield the run whenever its state changes, and its log lines, until it has ended.
 
-    The last event is the run in its final state. A secret object of the launch is deleted as soon as the
-    script has printed something, so that installing is over, or the run has ended.
+    The last event is the run in its final state. A requirements file of the run, which holds a token, is
+    deleted once every node must have installed, a minute after the script's first line, or when the run has
+    ended. Whoever follows a run later does so too.
 
-    Raises: RemoteError when the run can no longer be read; after the last event, when the secret object could
-    not be deleted.
+    Raises: RemoteError when the run can no longer be read; after the last event, when the requirements file
+    could not be deleted.
     """
-    job, run_id = (launched.job, launched.run) if isinstance(launched, Launched) else launched
-    secret = launched.secret_object if isinstance(launched, Launched) else None
     run = jobs.run(job, run_id)
     if run.state.outcome is None:
         yield run
+    secret, installed = run.requirements_file, None
     new_lines = logs.follow(run)
     pause = _FIRST_POLL
     while True:
         latest = jobs.run(job, run_id)
         # Read after the state: what a run printed before it ended is there when the end is seen.
         lines = next(new_lines)
-        if secret and any(line.stream == "output" for line in lines):
+        if installed is None and any(line.stream == "output" for line in lines):
+            installed = clock()
+        if secret and installed and clock() - installed >= _OTHER_NODES:
             with suppress(RemoteError):  # tried again at the end
                 staging.delete(secret)
                 secret = None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
+from glue_pkgmgr.core.index_url import LONGEST
 from glue_pkgmgr.core.job import JobRun, JobRunId, LogLine
-from glue_pkgmgr.errors import SettingsError
-from glue_pkgmgr.ports import JobLogs, JobService
+from glue_pkgmgr.errors import RemoteError, SettingsError
+from glue_pkgmgr.ports import JobLogs, JobService, Staging
 
 _RUN_ID = re.compile(r"jr_[A-Za-z0-9_]{1,250}")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -47,3 +49,13 @@ def stop(run: JobRun, *, jobs: JobService) -> JobRun:
     if run.state.outcome is None:
         jobs.stop(run.job, run.id)
     return jobs.run(run.job, run.id)
+
+
+def forget_secret(run: JobRun, *, staging: Staging, now: datetime) -> None:
+    """Delete the requirements file of a run that has ended, in case nobody followed it to its end.
+
+    Not asked for once its token must have expired. A failure is let pass: the file is worthless soon.
+    """
+    if run.requirements_file and run.state.outcome and run.completed and now - run.completed < LONGEST:
+        with suppress(RemoteError):
+            staging.delete(run.requirements_file)

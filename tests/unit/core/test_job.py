@@ -15,6 +15,8 @@ from glue_pkgmgr.core.job import (
     Outcome,
     index_arguments,
     requirements_arguments,
+    requirements_file,
+    requirements_location,
     run_arguments,
     wheels_arguments,
 )
@@ -139,3 +141,22 @@ def test_the_wheels_delivery_asks_no_index() -> None:
 )
 def test_the_default_delivery_is_the_most_private_one(glue: str, followed: bool, expected: Delivery) -> None:
     assert Delivery.default(glue_runtime(glue), followed=followed) is expected
+
+
+def test_the_requirements_file_of_a_run_is_known_by_its_arguments() -> None:
+    url = requirements_location("s3://bucket/glue-pkgmgr/", "0123456789abcdef" * 2)
+    assert requirements_file(requirements_arguments(url).as_arguments()) == url
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {MODULES: "boto3==1.40.61"},
+        {MODULES: "s3://bucket/requirements.txt", INSTALLER_OPTION: "-r"},  # somebody's own
+        {MODULES: f"s3://bucket/requirements/{'0' * 32}.txt"},
+        {MODULES: f"s3://bucket/requirements/{'0' * 32}.txt,six", INSTALLER_OPTION: "-r"},
+    ],
+)
+def test_other_peoples_files_are_never_taken_for_ours(arguments: dict[str, str]) -> None:
+    assert requirements_file(arguments) is None

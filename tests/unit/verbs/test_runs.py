@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine
 from glue_pkgmgr.errors import SettingsError
-from glue_pkgmgr.verbs.runs import logs, runs, status, stop
-from tests.fakes import FakeJobs, FakeLogs
+from glue_pkgmgr.verbs.runs import forget_secret, logs, runs, status, stop
+from tests.fakes import FakeJobs, FakeLogs, FakeStaging
 from tests.unit.verbs.locks import NOW
 
 
@@ -64,3 +64,33 @@ def test_only_a_run_that_goes_on_is_asked_to_stop(state: JobRunState) -> None:
     jobs = FakeJobs(known={"a": [one]})
     assert stop(one, jobs=jobs) == one
     assert jobs.stopped == ([] if state.outcome else ["jr_1"])
+
+
+SECRET = f"s3://bucket/staging/requirements/{'0' * 32}.txt"
+
+
+def left(state: JobRunState, completed: datetime | None) -> JobRun:
+    return JobRun(job="taxi-job", id=JobRunId("jr_1"), state=state, completed=completed, requirements_file=SECRET)
+
+
+def forget(run: JobRun, now: datetime, refused: int = 0) -> list[str]:
+    staging = FakeStaging(refuse_deletes=refused)
+    staging.put(SECRET, b"with a token")
+    forget_secret(run, staging=staging, now=now)
+    return list(staging.objects)
+
+
+def test_what_nobody_followed_to_its_end_is_forgotten_when_somebody_looks() -> None:
+    assert forget(left(JobRunState.FAILED, NOW), NOW + timedelta(minutes=5)) == []
+
+
+def test_a_run_that_goes_on_keeps_its_requirements_file() -> None:
+    assert forget(left(JobRunState.RUNNING, None), NOW) == [SECRET]
+
+
+def test_a_token_that_has_long_expired_costs_no_call() -> None:
+    assert forget(left(JobRunState.SUCCEEDED, NOW), NOW + timedelta(hours=13)) == [SECRET]
+
+
+def test_a_refused_deletion_does_not_hide_the_run() -> None:
+    assert forget(left(JobRunState.SUCCEEDED, NOW), NOW, refused=1) == [SECRET]
