@@ -63,12 +63,12 @@ class Repositories(Protocol):
     ) -> None:
         """Copy a release, from the source's upstreams too; the same release there already is no error.
 
-        Raises: RemoteError.
+        Raises: NotInstallable when the target holds other files under that version; RemoteError.
         """
         ...
 
     def delete(self, address: RepositoryAddress, project: ProjectName, version: Version) -> None:
-        """Delete a release. Raises: RemoteError."""
+        """Delete a release; none there is no error. Raises: RemoteError."""
         ...
 
     def set_origin(

@@ -149,12 +149,17 @@ class FakeCodeArtifact:
         release = self.held.get(source.repository, {}).get((project, version))
         if release is None:
             raise RemoteError(f"{source} has no {project}=={version}")
+        there = self.held.get(target.repository, {}).get((project, version))
+        if there == release:
+            return
+        if there:
+            raise NotInstallable(f"{target} holds other files of {project}=={version}")
         for asset in release.values():
             self.put(target.repository, asset.filename, self.tamper.get(asset.filename, asset.sha256))
 
     def delete(self, address: RepositoryAddress, project: ProjectName, version: Version) -> None:
         self.events.append(f"delete {project}=={version}")
-        self.held[address.repository].pop((project, version), None)
+        self.held.get(address.repository, {}).pop((project, version), None)
 
     def set_origin(
         self, address: RepositoryAddress, project: ProjectName, *, publish: bool, upstream: bool
@@ -198,6 +203,8 @@ class FakeJobs:
         return next((one for one in self.known.get(job, ()) if one.id == run), None)
 
     def runs(self, job: str, most: int) -> Sequence[JobRun]:
+        if job not in self.definitions:
+            raise RemoteError(f"there is no job {job}")
         return self.known.get(job, [])[:most]
 
     def stop(self, job: str, run: JobRunId) -> None:
@@ -231,7 +238,9 @@ class FakeStaging:
             raise RemoteError(f"could not write {url}")
 
     def put_file(self, url: str, path: Path) -> None:
-        self.objects.setdefault(url, path.read_bytes())
+        content = path.read_bytes()
+        if url not in self.objects or len(self.objects[url]) != len(content):
+            self.objects[url] = content
 
     def delete(self, url: str) -> None:
         if self.refuse_deletes > 0:
@@ -268,7 +277,9 @@ class FakeIndex:
         )
 
     def download(self, url: str, target: Path, sha256: str) -> None:
-        content = self.files[url.rpartition("/")[2]]
+        content = self.files.get(url.rpartition("/")[2])
+        if content is None:
+            raise IndexAccessError(f"{url} answered 404")
         if hashlib.sha256(content).hexdigest() != sha256:
             raise NotInstallable(f"{url} is not what was promised")
         target.write_bytes(content)

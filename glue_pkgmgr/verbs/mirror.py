@@ -86,7 +86,10 @@ def sync(
             return before
         progress(f"copying {pin} from {store.repository} to {approved.repository}")
         # The store has to hold the release before anybody asks it for another one's copy.
-        repositories.copy(store, approved, pin.project, pin.version)
+        try:
+            repositories.copy(store, approved, pin.project, pin.version)
+        except NotInstallable as e:
+            return Mirrored(pin=pin, presence=Presence.DIFFERENT, detail=str(e))
         after = examine(pin, repositories.assets(approved, pin.project, pin.version))
         if after.presence is Presence.DIFFERENT:
             repositories.delete(approved, pin.project, pin.version)

@@ -61,10 +61,15 @@ def test_other_bytes_that_were_there_before_are_told_and_left_as_evidence() -> N
     assert remote.events == []
 
 
-def test_a_release_that_lacks_a_file_is_missing() -> None:
-    remote = remote_with(a="a")
+def test_a_release_that_is_there_with_other_files_is_told_beside_all_other_faults() -> None:
+    remote = remote_with(a="a", c="c")
     remote.put("approved", "a-1.0-cp311-cp311-linux_x86_64.whl", "e" * 64)
-    assert [one.presence for one in run(remote, lock(pin("a==1.0", "a")))] == [Presence.COPIED]
+    locked = lock(pin("a==1.0", "a"), pin("b==1.0", "b", internal=True), pin("c==1.0", "c"))
+    with pytest.raises(
+        NotInstallable, match=r"a==1\.0: different bytes \(.*holds other files.*\)\n  b==1\.0: missing"
+    ):
+        run(remote, locked)
+    assert verify([lock(locked.pins[2])], approved=APPROVED, repositories=remote)[0].presence is Presence.PRESENT
 
 
 def test_our_own_releases_are_never_copied_from_the_store() -> None:
