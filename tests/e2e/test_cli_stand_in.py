@@ -127,8 +127,14 @@ def test_exec_of_what_cannot_run_has_the_status_of_a_shell(command, word, status
 
 
 def test_exec_hands_signals_to_the_command(command):
-    script = "trap 'kill $!; exit 43' TERM; sleep 60 & echo up; wait"
-    running = command.start("local", "exec", "--", "sh", "-c", script)
+    # Not a shell: it may lose a signal that comes just before it waits.
+    script = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(43))\n"
+        "print('up', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    running = command.start("local", "exec", "--", sys.executable, "-c", script)
     assert running.stdout.readline() == "up\n"
     running.terminate()
     running.communicate(timeout=60)
