@@ -45,6 +45,10 @@ def _application(backend: MotoBackend) -> WSGIApplication:
         from glue_pkgmgr.local import step_functions
 
         step_functions.correct()
+    if backend == "logs":
+        from glue_pkgmgr.local import log_events
+
+        log_events.correct()
     app = create_backend_app(backend)
 
     def not_implemented(error: NotImplementedError) -> Response:
