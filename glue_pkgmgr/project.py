@@ -27,9 +27,10 @@ from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import NotApproved, SettingsError
 from glue_pkgmgr.ports import Clock, Progress
 from glue_pkgmgr.settings import FILENAME, Bundle, JobSettings, Settings, load_settings
-from glue_pkgmgr.verbs import approve, build, check, launch, lock, mint, mirror, publish, runs
+from glue_pkgmgr.verbs import approve, build, check, init, launch, lock, mint, mirror, publish, runs
 from glue_pkgmgr.verbs.check import Checked
 from glue_pkgmgr.verbs.deliver import Deliverer
+from glue_pkgmgr.verbs.init import Beginnings
 from glue_pkgmgr.verbs.launch import Event, Launched
 from glue_pkgmgr.verbs.lock import AllowedIndex, Locked
 from glue_pkgmgr.verbs.mirror import Mirrored
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from glue_pkgmgr.adapters.simple_index import SimpleIndex
     from glue_pkgmgr.core.allowlist import AllowList, Approval
     from glue_pkgmgr.core.built_file import BuiltFile
+    from glue_pkgmgr.local.lifecycle import StandInStatus
+    from glue_pkgmgr.local.state import StandIn
     from glue_pkgmgr.verbs.doctor import Finding
 
 
@@ -90,6 +93,15 @@ class Project:
         return cls(
             load_settings(config or _find_settings(Path.cwd())), environ=environ, clock=clock, progress=progress
         )
+
+    @classmethod
+    def init(cls, path: Path = Path(FILENAME), beginnings: Beginnings | None = None) -> Project:
+        """Write the settings file `path` and an empty allow-list beside it, and return that project.
+
+        Raises: SettingsError for a value the settings refuse, a file that exists, an unwritable folder.
+        """
+        written, _ = init.init(path, beginnings or Beginnings())
+        return cls.load(written)
 
     # --- approvals
 
@@ -304,6 +316,33 @@ class Project:
         from glue_pkgmgr.check_up import check_up
 
         return check_up(self.settings.path, self._environ)
+
+    # --- the stand-in for AWS on this machine; its folder is by default `.glue-pkgmgr/local` beside the settings
+
+    def local_up(self, state: Path | None = None, *, nearest_python: bool = False) -> StandIn:
+        """Return the running stand-in, started if need be, with what the settings name in it.
+
+        `StandIn.environment(os.environ)` is the `environ` of a project that uses it. `nearest_python` lets jobs
+        run on another Python than their Glue version's.
+
+        Raises: SettingsError when it cannot run here; RemoteError.
+        """
+        from glue_pkgmgr.local import lifecycle
+
+        folder = state or lifecycle.default_state(self.settings)
+        return lifecycle.up(self.settings, state=folder, nearest_python=nearest_python, progress=self._progress)
+
+    def local_down(self, state: Path | None = None) -> bool:
+        """End the stand-in and its job runs; return whether one was running. Packages and objects stay."""
+        from glue_pkgmgr.local import lifecycle
+
+        return lifecycle.down(state or lifecycle.default_state(self.settings))
+
+    def local_status(self, state: Path | None = None) -> StandInStatus:
+        """Return how the stand-in is. Raises: SettingsError when its record is unreadable."""
+        from glue_pkgmgr.local import lifecycle
+
+        return lifecycle.status(state or lifecycle.default_state(self.settings))
 
     # --- wiring
 

@@ -172,3 +172,16 @@ def test_without_settings_the_way_out_is_told(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match="`glue-pkgmgr init`"):
         Project.load(environ={})
+
+
+def test_a_project_can_begin_from_python(tmp_path: Path) -> None:
+    begun = Project.init(tmp_path / "glue-pkgmgr.toml")
+    assert (begun.settings.root, begun.approvals().approvals) == (tmp_path, ())
+    with pytest.raises(SettingsError, match="exists"):
+        Project.init(tmp_path / "glue-pkgmgr.toml")
+
+
+def test_a_stand_in_that_was_never_started_is_not_running_and_can_be_ended(tmp_path: Path) -> None:
+    begun = Project.init(tmp_path / "glue-pkgmgr.toml")
+    assert not begun.local_status().running
+    assert begun.local_down() is False
