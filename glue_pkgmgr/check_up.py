@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,10 @@ def check_up(config: Path | None, environ: Mapping[str, str]) -> tuple[Finding, 
 
     Nothing is raised: what cannot be found out is a finding.
     """
+    # Before the checks do it in several threads: both change the warning filters while they are imported,
+    # and a warning slips through when they meet.
+    for module in ("requests", "botocore.httpsession"):
+        importlib.import_module(module)
     machine = _machine(environ)
     try:
         settings = Project.load(config).settings
