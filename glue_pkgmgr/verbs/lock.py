@@ -12,7 +12,7 @@ from packaging.version import Version
 from glue_pkgmgr.core.lockfile import Lock, LockedFile, Pin, lock_from_toml, lock_to_toml
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.policy import AllowedPage, Policy, Reason, summarise
-from glue_pkgmgr.core.request import Request, RequestItem
+from glue_pkgmgr.core.request import Request, RequestItem, parse_items
 from glue_pkgmgr.core.simple_api import IndexPage
 from glue_pkgmgr.errors import NotApproved, NotInstallable, SettingsError
 from glue_pkgmgr.ports import MetadataReader, PackageIndex, ResolvedRelease, Resolver, Unresolvable
@@ -211,7 +211,10 @@ def faults(bundle: Bundle, lock: Lock, policy: Policy) -> list[str]:
 
 
 def unusable_pins(lock: Lock, policy: Policy) -> list[str]:
-    """Return, in words, every pin that is not approved today, not in the image, or from the wrong source."""
+    """Return, in words, every pin that is not approved today, not in the image, or from the wrong source.
+
+    Items of the request that no pin satisfies are told too: a merge or a hand has taken their pin away.
+    """
     refused = policy.allowlist.refused(
         [(pin.project, pin.version) for pin in lock.installed], today=policy.now.date(), runtime=lock.runtime
     )
@@ -220,10 +223,16 @@ def unusable_pins(lock: Lock, policy: Policy) -> list[str]:
     ]
     strayed = [pin for pin in lock.installed if pin.internal != (pin.project in policy.internal)]
     return [
+        *(f"it pins no release for {item}" for item in parse_items(lock.request) if not _satisfied(item, lock)),
         *(f"{name}=={version} is not approved{_chain(lock, name)}" for name, version in refused),
         *(f"{pin} is not in the Glue {lock.runtime.version} image" for pin in absent),
         *(f"{pin} {_wrong_source(pin)}" for pin in strayed),
     ]
+
+
+def _satisfied(item: RequestItem, lock: Lock) -> bool:
+    pin = lock.pin(item.project)
+    return pin is not None and item.specifier.contains(pin.version, prereleases=True)
 
 
 def _wrong_source(pin: Pin) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -238,12 +239,20 @@ def test_every_disagreement_is_told_at_once(bundle: Bundle) -> None:
     assert faults(bundle, held, rules) == [
         "the bundle asks for acme; the lock was made for other",
         "the bundle is for Glue 5.1, the lock for 5.0",
+        "it pins no release for other",
         "dep==1.0 is not approved (wanted by acme → mid)",
         "boto3==0.1 is not in the Glue 5.0 image",
         "acme==1.0 was locked from the store, but the settings list it as internal: it may only come from us",
     ]
     with pytest.raises(NotApproved, match=r"the lock of bundle 'taxi' may not be used; .*\n  the bundle asks"):
         require_usable(bundle, held, rules)
+
+
+@pytest.mark.parametrize("pins", [(), ("dep==1.0",), ("acme==1.0",)], ids=["nothing", "another", "too old"])
+def test_a_lock_whose_pins_do_not_give_what_was_asked_for_is_a_fault(bundle: Bundle, pins: tuple[str, ...]) -> None:
+    asked = replace(bundle, modules=parse_request("acme>=2"))
+    held = lock(*map(pin, pins), request=("acme>=2",))
+    assert faults(asked, held, policy("acme==1.0", "dep==1.0")) == ["it pins no release for acme>=2"]
 
 
 def test_a_release_that_is_internal_no_more_is_a_fault(bundle: Bundle) -> None:
