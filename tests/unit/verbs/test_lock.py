@@ -249,7 +249,7 @@ def test_every_disagreement_is_told_at_once(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize("pins", [(), ("dep==1.0",), ("acme==1.0",)], ids=["nothing", "another", "too old"])
-def test_a_lock_whose_pins_do_not_give_what_was_asked_for_is_a_fault(bundle: Bundle, pins: tuple[str, ...]) -> None:
+def test_a_lock_that_pins_nothing_for_what_was_asked_is_a_fault(bundle: Bundle, pins: tuple[str, ...]) -> None:
     asked = replace(bundle, modules=parse_request("acme>=2"))
     held = lock(*map(pin, pins), request=("acme>=2",))
     assert faults(asked, held, policy("acme==1.0", "dep==1.0")) == ["it pins no release for acme>=2"]
