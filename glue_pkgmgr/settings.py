@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -126,7 +127,10 @@ def load_settings(path: Path) -> Settings:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as e:
-        raise SettingsError(f"no settings file {path.name} in {path.parent}; `glue-pkgmgr init` writes one") from e
+        raise SettingsError(
+            f"no settings file {path.name} in {path.parent}; go to the project's folder or name the file "
+            "with --config; `glue-pkgmgr init` writes a new one"
+        ) from e
     except OSError as e:
         raise SettingsError(f"cannot read {path}: {e.strerror}; check the file and its permissions") from e
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
@@ -178,24 +182,28 @@ def _policy(table: _Table, root: Path) -> PolicySettings:
 def _bundle(name: str, table: _Table) -> Bundle:
     if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
         raise SettingsError(f"{table.where}: a bundle is named with ASCII letters, digits, '-' and '_'")
-    bundle = Bundle(
-        name=name,
-        modules=parse_items(table.strings("modules")),
-        runtime=glue_runtime(table.string("glue-version")),
-    )
+    items = table.strings("modules")
+    with _told_at(f"{table.where}.modules"):
+        modules = parse_items(items)
+    version = table.string("glue-version")
+    with _told_at(f"{table.where}.glue-version"):
+        runtime = glue_runtime(version)
     table.done()
-    return bundle
+    return Bundle(name=name, modules=modules, runtime=runtime)
 
 
 def _job(key: str, table: _Table, bundles: Mapping[str, Bundle]) -> JobSettings:
     staging = table.string("staging").rstrip("/") + "/"
     if not _S3_FOLDER.fullmatch(staging):
         raise SettingsError(f"{table.where}.staging: {staging!r} is not an s3:// URL with a bucket")
+    bundle_name = table.string("bundle")
+    with _told_at(f"{table.where}.bundle"):
+        bundle = _lookup(bundles, bundle_name, "bundle")
     job = JobSettings(
         key=key,
         name=table.string("name"),
         script=table.string("script"),
-        bundle=_lookup(bundles, table.string("bundle"), f"bundle ({table.where}.bundle)"),
+        bundle=bundle,
         worker_type=table.string("worker-type", default="G.1X"),
         workers=table.integer("workers", default=2, least=2),
         arguments=table.string_table("arguments"),
@@ -206,6 +214,15 @@ def _job(key: str, table: _Table, bundles: Mapping[str, Bundle]) -> JobSettings:
     )
     table.done()
     return job
+
+
+@contextmanager
+def _told_at(place: str) -> Iterator[None]:
+    """Put `place` before the text of a SettingsError."""
+    try:
+        yield
+    except SettingsError as e:
+        raise SettingsError(f"{place}: {e}") from e
 
 
 def _lookup(values: Mapping[str, T], name: str, what: str) -> T:
@@ -284,4 +301,4 @@ class _Table:
                 raise SettingsError(f"{self.where}: unknown key {key!r}{_nearest(key, self._taken)}")
 
 
-_KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}
+_KINDS = {str: "a text in quotes", int: "a whole number", list: "a list", dict: "a table"}

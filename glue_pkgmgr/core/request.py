@@ -21,6 +21,7 @@ _ITEM = re.compile(
     r"\s*([<>=!~].*)?",  # specifier
     re.ASCII,
 )
+_SINGLE_EQUALS = re.compile(r"(?<![<>=!~])=(?!=)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,10 @@ def parse_item(text: str) -> RequestItem:
     try:
         requirement = Requirement(text)
     except InvalidRequirement as e:
-        raise SettingsError(f"{text[:120]!r} is not a request item: {str(e).splitlines()[0]}") from e
+        why = str(e).splitlines()[0]
+        if _SINGLE_EQUALS.search(text):
+            why = "an exact version is written with two equals signs, such as 'pkg==1.2'"
+        raise SettingsError(f"{text[:120]!r} is not a request item: {why}") from e
     if requirement.url or requirement.marker:
         raise SettingsError(f"{text[:120]!r} is not a request item: URLs and environment markers are not accepted")
     _refuse_arbitrary_text(text, requirement.specifier)

@@ -72,7 +72,8 @@ def preflight(
     if version != lock.runtime.version:
         raise SettingsError(
             f"Glue job {job.name!r} runs Glue {version}, its lock is for Glue {lock.runtime.version}; "
-            "change the bundle's glue-version and lock again, or update the job"
+            "change the bundle's glue-version and lock again, or update the job "
+            "(on one machine: `glue-pkgmgr local up`)"
         )
     mirror.require_complete(mirror.verify([lock], approved=approved, repositories=repositories), approved)
     return definition

@@ -98,12 +98,13 @@ def test_what_may_be_left_out_has_its_default() -> None:
         ('["Glue_Utils"]', '"x"', "internal: 'x' is not a list"),
         ("[bundles.taxi]", '[bundles."../taxi"]', "a bundle is named with ASCII letters"),
         ("[bundles.taxi]", "[bundles.a.taxi]", "unknown key|is missing"),
-        ('"boto3"', '"boto3; extra == 1"', "not a request item"),
-        ('"5.1"', '"5.9"', "unknown Glue version '5.9'"),
+        ('"boto3"', '"boto3; extra == 1"', r"bundles: taxi\.modules: .* is not a request item"),
+        ('"5.1"', '"5.9"', r"bundles: taxi\.glue-version: unknown Glue version '5.9'"),
+        ('"5.1"', "5.1", r"bundles: taxi\.glue-version: 5\.1 is not a text in quotes"),
         (
             'bundle = "taxi"',
             'bundle = "taxy"',
-            "no bundle .* 'taxy' in the settings; known: taxi; did you mean 'taxi'?",
+            r"jobs: taxi\.bundle: no bundle 'taxy' in the settings; known: taxi; did you mean 'taxi'\?",
         ),
         ('"s3://staging/area"', '"/tmp"', "staging: '/tmp/' is not an s3:// URL with a bucket"),
         ('"s3://staging/area"', '"s3://"', "is not an s3:// URL with a bucket"),
@@ -129,7 +130,9 @@ def test_an_unknown_bundle_or_job_is_told_with_the_known_ones() -> None:
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     path = tmp_path / "glue-pkgmgr.toml"
-    with pytest.raises(SettingsError, match=r"no settings file glue-pkgmgr.toml in .*`glue-pkgmgr init`"):
+    with pytest.raises(
+        SettingsError, match=r"no settings file glue-pkgmgr.toml in .*with --config; `glue-pkgmgr init`"
+    ):
         load_settings(path)
     path.write_bytes(b"\xff")
     with pytest.raises(SettingsError, match="is not TOML"):

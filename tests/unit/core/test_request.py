@@ -67,6 +67,12 @@ def assert_harmless(text: str) -> None:
         assert all(character in NAME_CHARACTERS for character in item.project)
 
 
+@pytest.mark.parametrize("text", ["boto3=1.40.61", "boto3>=1,=2", "pkg[extra]=1"])
+def test_a_single_equals_sign_is_explained(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"two equals signs, such as 'pkg==1\.2'"):
+        parse_item(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
