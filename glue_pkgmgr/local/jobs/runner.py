@@ -54,8 +54,14 @@ _AFTERGLOW_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _NO_PROXY = "127.0.0.1,localhost"
 
-# Variables of the user's own session that would lead a job astray: to other interpreters, Sparks, accounts.
-_FOREIGN = ("PYTHON", "SPARK_", "PYSPARK_", "HADOOP_", "JAVA_", "CONDA", "VIRTUAL_ENV", "_JAVA_OPTIONS", "JDK_")
+# All that a job gets of the variables around it: where programs and certificates are, and the way to AWS. The
+# rest of a user's session is left out: it leads to other interpreters and Sparks, and may hold secrets.
+_PASSED_ON = frozenset(
+    {
+        *("PATH", "LANG", "USER", "LOGNAME", "NO_PROXY", "no_proxy"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,7 +340,7 @@ class JobRunner:
 
     def _environment(self) -> dict[str, str]:
         """The environment of everything that runs for the job: the endpoints, and nothing of the user's own."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        kept = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("AWS_")}
         binaries = self._python.parent
         return {
             **kept,
@@ -350,12 +356,9 @@ class JobRunner:
         }
 
     def _script_environment(self, extra_path: Sequence[Path], home_of_spark: Spark | None) -> dict[str, str]:
-        environment = {
-            name: value for name, value in self._environment().items() if not name.startswith(("PIP_", "UV_"))
-        }
         python_path = [*extra_path, *(home_of_spark.python_path if home_of_spark else ())]
         return {
-            **environment,
+            **self._environment(),
             **self._redirection(),
             **customer_variables(self._spec.arguments.get("--customer-driver-env-vars", "")),
             **(home_of_spark.environment() if home_of_spark else {}),

@@ -122,6 +122,15 @@ print(json.dumps([{n: os.environ.get(n) for n in names}, [p["name"] for p in jso
     assert installed == ["pip", "preset"]
 
 
+def test_a_job_gets_no_variable_of_the_session_the_stand_in_was_started_in(world: GlueWorld) -> None:
+    session = {"DATABASE_PASSWORD": "secret-1", "CI_TOKEN": "secret-2", "HTTPS_PROXY": "http://u:secret-3@proxy"}
+    world.runs = world.new_runs(endpoints={**world.environment, **session})
+
+    run = world.run("import os; print([n for n, v in os.environ.items() if 'secret-' in v])")
+
+    assert world.log("output", run["Id"]) == ["[]"]
+
+
 def test_extra_files_lie_beside_the_script_and_extra_modules_on_its_path(world: GlueWorld) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
