@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import fcntl
 import os
 import shutil
 import sys
@@ -97,6 +98,33 @@ def demo(output: Output, data: Path | None) -> int:
     """
     if data is not None and not data.is_file():
         raise SettingsError(f"no such file: {data}; DATA names a CSV with the columns year, week, app and trips")
+    with _alone():
+        return _demo(output, data)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hold the checkout for one demo at a time: each begins by ending the stand-in of the one before.
+
+    Raises: SettingsError when another one runs, or the folder cannot be written.
+    """
+    folder = _CHECKOUT / ".glue-pkgmgr"
+    try:
+        folder.mkdir(exist_ok=True)
+        lock = (folder / "demo.lock").open("w")
+    except OSError as e:
+        raise SettingsError(f"cannot write {folder}: {e.strerror}; check the folder and free space") from e
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise SettingsError(
+                f"another demo runs in {_CHECKOUT}; wait for its end, or run this one in another clone"
+            ) from e
+        yield
+
+
+def _demo(output: Output, data: Path | None) -> int:
     began = time.monotonic()
     watch = Stopwatch(output)
     runtime, python, nearest = _choose_runtime(output)

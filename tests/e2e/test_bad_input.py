@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -217,6 +218,22 @@ class TestDemo:
             check=False,
         )
         assert "no such file: nowhere.csv" in error_of(finished, 2)
+
+    def test_a_second_one_at_the_same_time_is_refused(self, checkout):
+        folder = checkout.folder / ".glue-pkgmgr"
+        folder.mkdir(exist_ok=True)
+        with (folder / "demo.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            finished = subprocess.run(
+                self.demo(),
+                cwd=checkout.folder,
+                env=dict(checkout.environment),
+                capture_output=True,
+                text=True,
+                timeout=LONGEST,
+                check=False,
+            )
+        assert f"another demo runs in {checkout.folder}" in error_of(finished, 2)
 
 
 class TestSettings:
