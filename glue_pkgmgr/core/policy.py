@@ -59,6 +59,21 @@ class AllowedPage:
         """Return the allowed wheels of one version, best first."""
         return tuple(one for one in self.allowed if one.distribution.version == version)
 
+    @property
+    def withheld(self) -> tuple[Hidden, ...]:
+        """The hidden files that explain why a release cannot be chosen.
+
+        A release with an allowed wheel can be, whatever else it has; and that an sdist is no wheel explains
+        nothing where there are wheels too.
+        """
+        chosen = {one.distribution.version for one in self.allowed}
+        with_wheels = {one.version for one in self.hidden if one.reason is not Reason.NO_WHEEL}
+        return tuple(
+            one
+            for one in self.hidden
+            if one.version not in chosen and not (one.reason is Reason.NO_WHEEL and one.version in with_wheels)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:

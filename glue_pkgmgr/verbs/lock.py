@@ -122,15 +122,15 @@ def _explained(request: Request, index: AllowedIndex, cause: Unresolvable) -> No
 
 
 def _visibility(project: ProjectName, page: AllowedPage | None, policy: Policy) -> str:
-    """Say what of a project the resolver did not see; empty if it saw everything."""
+    """Say which releases of a project the resolver could not choose; empty if there are none."""
     if page is None:
         internal = project in policy.internal
         where = "the approved repository; publish it first" if internal else "the store; check the name"
         return f"  {project}: not in {where}"
-    if not page.hidden:
+    if not page.withheld:
         return ""
     how_much = "some releases are" if page.allowed else "every release is"
-    return f"  {project}: {how_much} hidden ({summarise(page.hidden)})"
+    return f"  {project}: {how_much} hidden ({summarise(page.withheld)})"
 
 
 def _wants_approval(page: AllowedPage, item: RequestItem | None) -> bool:

@@ -213,6 +213,7 @@ def test_a_release_is_hidden_with_its_reason(world: World, listed: dict[str, obj
 def test_a_release_without_a_wheel_or_with_a_wrong_one_is_hidden(world: World) -> None:
     world.store.add(sdist("acme", "1.0"))
     world.store.add(("acme-2.0-cp312-cp312-win_amd64.whl", b"not looked at"))
+    world.store.add(sdist("acme", "2.0"))
     with pytest.raises(NotInstallable, match=r"\(1\.0: no wheel; 2\.0: its wheels do not fit the Glue version\)"):
         world.lock("acme", "acme>=1")
 

@@ -128,6 +128,18 @@ def test_the_best_wheel_comes_first_in_any_order_of_the_index() -> None:
     assert found[0].index(names[4]) < found[0].index(names[3])
 
 
+def test_only_what_keeps_a_release_from_being_chosen_is_withheld() -> None:
+    wheel_and_sdist = ("acme-1.0-py3-none-any.whl", "acme-1.0.tar.gz", "acme-1.0-cp312-cp312-win_amd64.whl")
+    wrong_and_sdist = ("acme-2.0-cp312-cp312-win_amd64.whl", "acme-2.0.tar.gz")
+    names = (*wheel_and_sdist, *wrong_and_sdist, "acme-3.0.tar.gz")
+    split = policy().split(IndexPage(project=ACME, files=tuple(map(file, names))))
+    assert len(split.hidden) == 5
+    assert [(one.filename, one.reason) for one in split.withheld] == [
+        ("acme-2.0-cp312-cp312-win_amd64.whl", Reason.WRONG_WHEEL),
+        ("acme-3.0.tar.gz", Reason.NO_WHEEL),
+    ]
+
+
 def test_hidden_files_are_told_by_reason_newest_version_first() -> None:
     hidden = [
         Hidden(filename=f"acme-{version}.tar.gz", version=Version(version), reason=Reason.NOT_APPROVED)
