@@ -38,6 +38,11 @@ def check_up(config: Path | None, environ: Mapping[str, str]) -> tuple[Finding, 
     # and a warning slips through when they meet.
     for module in ("requests", "botocore.httpsession"):
         importlib.import_module(module)
+    # Loaded here because the checks run in threads: each of these changes the warning filters of the process
+    # while it is imported, and at the same time one undoes what the other set.
+    import botocore.httpsession  # noqa: F401
+    import requests  # noqa: F401
+
     machine = _machine(environ)
     try:
         settings = Project.load(config).settings
@@ -48,7 +53,7 @@ def check_up(config: Path | None, environ: Mapping[str, str]) -> tuple[Finding, 
     remote = _remote(settings, environ)
     if found[-1].verdict.health is Health.OK:
         return (*found, *diagnose(remote))
-    return (*found, *unknown(remote, "not looked at: AWS did not answer"))
+    return (*found, *unknown(remote, "not looked at: see AWS above"))
 
 
 def _machine(environ: Mapping[str, str]) -> Checks:
