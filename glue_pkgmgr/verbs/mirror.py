@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 
+from glue_pkgmgr.core.distribution import InvalidFilename, parse_filename
 from glue_pkgmgr.core.lockfile import Lock, LockedFile, Pin
 from glue_pkgmgr.core.repository import RepositoryAddress
+from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.errors import NotInstallable
 from glue_pkgmgr.ports import Asset, Progress, Repositories
 
@@ -81,7 +83,7 @@ def sync(
     """
 
     def bring(pin: Pin) -> Mirrored:
-        before = examine(pin, repositories.assets(approved, pin.project, pin.version))
+        before = look(pin)
         if before.presence is not Presence.MISSING or pin.internal:
             return before
         progress(f"copying {pin} from {store.repository} to {approved.repository}")
@@ -90,11 +92,13 @@ def sync(
             repositories.copy(store, approved, pin.project, pin.version)
         except NotInstallable as e:
             return Mirrored(pin=pin, presence=Presence.DIFFERENT, detail=str(e))
-        after = examine(pin, repositories.assets(approved, pin.project, pin.version))
+        after = look(pin)
         if after.presence is Presence.DIFFERENT:
             repositories.delete(approved, pin.project, pin.version)
         return after if after.presence is not Presence.PRESENT else Mirrored(pin=pin, presence=Presence.COPIED)
 
+    locks = list(locks)
+    look = _looking(locks, approved, repositories)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         outcome = list(pool.map(bring, pins_of(locks)))
     require_complete(outcome, approved)
@@ -106,12 +110,24 @@ def verify(locks: Iterable[Lock], *, approved: RepositoryAddress, repositories: 
 
     Raises: RemoteError.
     """
+    locks = list(locks)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(
-            pool.map(
-                lambda pin: examine(pin, repositories.assets(approved, pin.project, pin.version)), pins_of(locks)
-            )
-        )
+        return list(pool.map(_looking(locks, approved, repositories), pins_of(locks)))
+
+
+def _looking(
+    locks: Sequence[Lock], approved: RepositoryAddress, repositories: Repositories
+) -> Callable[[Pin], Mirrored]:
+    """Return what examines a pin of `locks` in the approved repository."""
+    runtimes: dict[str, list[GlueRuntime]] = {}
+    for lock in locks:
+        for pin in lock.installed:
+            runtimes.setdefault(str(pin), []).append(lock.runtime)
+
+    def look(pin: Pin) -> Mirrored:
+        return examine(pin, repositories.assets(approved, pin.project, pin.version), runtimes[str(pin)])
+
+    return look
 
 
 def require_complete(mirrored: Sequence[Mirrored], approved: RepositoryAddress) -> None:
@@ -123,15 +139,33 @@ def require_complete(mirrored: Sequence[Mirrored], approved: RepositoryAddress) 
         raise NotInstallable(f"{approved} does not hold what the lock names; run `glue-pkgmgr {bring}`:\n{listed}")
 
 
-def examine(pin: Pin, assets: Sequence[Asset]) -> Mirrored:
-    """Compare the files of one release with the lock. `assets` is what the repository holds of it."""
+def examine(pin: Pin, assets: Sequence[Asset], runtimes: Collection[GlueRuntime]) -> Mirrored:
+    """Compare the files of one release with the lock. `assets` is what the repository holds of it.
+
+    A wheel that one of `runtimes`, those of the locks, would take but no lock names counts as different bytes:
+    an installer that is told the version only would prefer it, by its build number for one.
+    """
     held = {asset.filename: asset.sha256 for asset in assets}
     different = [file for file in pin.files if held.get(file.filename, file.sha256) != file.sha256]
     if different:
         file = different[0]
         detail = f"{file.filename}: locked {file.sha256[:12]}…, there {held[file.filename][:12]}…"
         return Mirrored(pin=pin, presence=Presence.DIFFERENT, detail=detail)
+    if stranger := next((name for name in held if _would_be_taken(name, pin, runtimes)), None):
+        detail = f"{stranger} is there but not in the lock; if it belongs there, `glue-pkgmgr lock` again"
+        return Mirrored(pin=pin, presence=Presence.DIFFERENT, detail=detail)
     absent = [file.filename for file in pin.files if file.filename not in held]
     if absent:
         return Mirrored(pin=pin, presence=Presence.MISSING, detail=absent[0] if held else "")
     return Mirrored(pin=pin, presence=Presence.PRESENT)
+
+
+def _would_be_taken(filename: str, pin: Pin, runtimes: Collection[GlueRuntime]) -> bool:
+    """Whether a job could get this file although its lock does not name it."""
+    if any(file.filename == filename for file in pin.files):
+        return False
+    try:
+        tags = parse_filename(filename).tags
+    except InvalidFilename:  # a signature, say: no installer takes it
+        return False
+    return any(runtime.rank(tags) is not None for runtime in runtimes)

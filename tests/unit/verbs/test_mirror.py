@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from glue_pkgmgr.core.lockfile import Lock
+from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.errors import NotInstallable, RemoteError
-from glue_pkgmgr.verbs.mirror import Mirrored, Presence, pins_of, sync, verify
+from glue_pkgmgr.ports import Asset
+from glue_pkgmgr.verbs.mirror import Mirrored, Presence, examine, pins_of, sync, verify
 from tests.fakes import FakeCodeArtifact
 from tests.unit.verbs.locks import APPROVED, STORE, lock, pin, wheel_name
 
@@ -63,7 +65,7 @@ def test_other_bytes_that_were_there_before_are_told_and_left_as_evidence() -> N
 
 def test_a_release_that_is_there_with_other_files_is_told_beside_all_other_faults() -> None:
     remote = remote_with(a="a", c="c")
-    remote.put("approved", "a-1.0-cp311-cp311-linux_x86_64.whl", "e" * 64)
+    remote.put("approved", "a-1.0-cp310-cp310-linux_x86_64.whl", "e" * 64)
     locked = lock(pin("a==1.0", "a"), pin("b==1.0", "b", internal=True), pin("c==1.0", "c"))
     with pytest.raises(
         NotInstallable, match=r"a==1\.0: different bytes \(.*holds other files.*\)\n  b==1\.0: missing"
@@ -112,3 +114,24 @@ def test_the_files_of_one_release_are_gathered_from_all_locks() -> None:
     )
     (merged,) = pins_of([lock(pin("a==1.0", "a")), lock(other)])
     assert len(merged.files) == 2
+
+
+@pytest.mark.parametrize("tag", ["1-py3-none-any", "cp311-cp311-manylinux_2_28_x86_64"], ids=["build", "platform"])
+def test_a_wheel_that_joined_the_release_after_the_lock_is_not_let_in(tag: str) -> None:
+    remote = remote_with(a="a")
+    remote.put("store", wheel_name("a==1.0", tag), "e" * 64)
+    with pytest.raises(NotInstallable, match=rf"different bytes \(a-1\.0-{tag}\.whl is there but not in the lock"):
+        run(remote, lock(pin("a==1.0", "a")))
+    assert "delete a==1.0" in remote.events
+
+
+@pytest.mark.parametrize("filename", ["a-1.0.tar.gz", wheel_name("a==1.0", "cp313-cp313-win_amd64")])
+def test_files_that_no_job_would_take_may_come_along(filename: str) -> None:
+    remote = remote_with(a="a")
+    remote.put("store", filename, "e" * 64)
+    assert [one.presence for one in run(remote, lock(pin("a==1.0", "a")))] == [Presence.COPIED]
+
+
+def test_an_asset_whose_name_no_installer_reads_is_no_fault() -> None:
+    assets = [Asset(filename=name, sha256="a" * 64, size=1) for name in (wheel_name("a==1.0"), "a-1.0.tar.gz.asc")]
+    assert examine(pin("a==1.0", "a"), assets, [glue_runtime("5.1")]).presence is Presence.PRESENT
