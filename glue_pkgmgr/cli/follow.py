@@ -58,7 +58,9 @@ class _Watch:
     def line(self, line: LogLine, *, shown: bool) -> None:
         """Take note of `line`; what came before one that is `shown` need not be shown later."""
         self.tail.append(line)
-        self.last_line = line.text.strip() or self.last_line
+        # A line of the system's own begins with level, time and class, with tabs between: what it says is last.
+        text = line.text if line.stream == "output" else line.text.rpartition("\t")[2]
+        self.last_line = text.strip() or self.last_line
         if shown:
             self.unseen.clear()
         else:
@@ -100,9 +102,10 @@ def _moving_line(output: Output, watch: _Watch) -> Iterator[Callable[[str], None
     def draw() -> RenderableType:
         if watch.run is None:
             return Text("")
-        text = f"{watch.run.state.value} {watch.clock() - watch.since:.0f} s  {harmless(watch.last_line)}"
-        spinner.update(text=Text(text.replace("\t", " "), no_wrap=True, overflow="ellipsis"))
-        return spinner
+        text = f" {watch.run.state.value} {watch.clock() - watch.since:.0f} s  {harmless(watch.last_line)}"
+        # The spinner turns here without its own text, which it would wrap.
+        dot = str(spinner.render(console.get_time()))
+        return Text(dot + text.replace("\t", " "), no_wrap=True, overflow="ellipsis")
 
     console = Console(file=output.stderr)
     live = Live(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -72,6 +73,19 @@ def test_on_a_terminal_states_and_lines_stay_and_foreign_control_characters_do_n
     assert "RUNNING\n" in shown
     assert r"\x1b]0;owned\x07" in shown
     assert "\x1b]0;owned" not in shown
+
+
+def test_the_moving_line_tells_the_message_of_a_log_line_and_is_cut_to_one_line(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
+    stderr = Terminal()
+    system_line = f"INFO\t2026-11-22T16:07:35.397\t5074\tsome.long.Name\t[main]\tCollecting {'x' * 90}"
+    follow(Output(stderr=stderr), [run(JobRunState.RUNNING), line(system_line, "error"), EVENTS[-1]])
+    drawn = [one for one in re.split(r"\x1b\[[0-9?]*[A-Za-z]|[\r\n]", stderr.getvalue()) if "Collecting" in one]
+    assert drawn
+    for one in drawn:
+        assert re.fullmatch(r"\S [A-Z]+ \d s  Collecting x+…", one), one
+        assert len(one) == 40
 
 
 def test_the_tail_holds_the_last_lines_of_both_streams():
