@@ -50,6 +50,8 @@ _BOOTSTRAP = "com.amazonaws.services.glue.GlueBootstrap"
 _INSTALLER = "com.amazonaws.services.glue.PythonModuleInstaller"
 _GLUE_5 = Version("5.0")  # the Glue version from which much is told differently
 _LONGEST_MESSAGE = 8192
+_NO_AWSGLUE = "ModuleNotFoundError: No module named 'awsglue'"
+_WITHOUT_AWSGLUE = "the stand-in has none, its licence forbids: import it only where it is, else use plain Spark"
 _AFTERGLOW_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _NO_PROXY = "127.0.0.1,localhost"
@@ -446,7 +448,7 @@ def _failure_message(report: Path, returncode: int) -> str:
     """Return Glue's words for a script that failed: its exception, else how its process ended."""
     try:
         if message := report.read_text("utf-8").strip():
-            return message
+            return f"{message}; {_WITHOUT_AWSGLUE}" if message == _NO_AWSGLUE else message
     except FileNotFoundError:
         pass
     if returncode < 0:

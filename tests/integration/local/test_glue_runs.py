@@ -348,6 +348,11 @@ def read(path: Path) -> bytes:
     ("script", "message"),
     [
         ("import nosuch", "ModuleNotFoundError: No module named 'nosuch'"),
+        (
+            "from awsglue.utils import getResolvedOptions",
+            "ModuleNotFoundError: No module named 'awsglue'; the stand-in has none, its licence forbids: "
+            "import it only where it is, else use plain Spark",
+        ),
         ("raise ValueError('a\\nb')", "ValueError: a\nb"),
         ("import sys; sys.exit(1)", "SystemExit: 1"),
         ("import sys; sys.exit('no data')", "SystemExit: no data"),
