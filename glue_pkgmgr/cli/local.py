@@ -57,6 +57,7 @@ def command() -> None:
 def up(session: Session, state: Path | None, port: int, nearest_python: bool) -> None:
     """Start the stand-in in the background, or find it running, and make what the settings name in it.
 
+    Type it again after editing a job script or the settings: runs take what was there at the last `up`.
     Packages and S3 objects survive `local down`.
     """
     from glue_pkgmgr.local import lifecycle
