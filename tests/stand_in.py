@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -47,6 +48,15 @@ def tree(pid: int) -> list[psutil.Process]:
     """Return process `pid` and all its descendants."""
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
+
+
+def names(pid: int) -> list[str]:
+    """Return the names of process `pid` and its descendants, those left out that end meanwhile."""
+    found = []
+    for process in tree(pid):
+        with suppress(psutil.NoSuchProcess):
+            found.append(process.name())
+    return found
 
 
 def still_alive(processes: list[psutil.Process], seconds: float = 15.0) -> list[psutil.Process]:

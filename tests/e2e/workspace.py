@@ -86,6 +86,8 @@ class Workspace:
         _pip_configuration(home)
         kept = {
             "GLUE_PKGMGR_CACHE": str(cache_folder(os.environ)),
+            # Public packages only; in this home they would be fetched again, a gigabyte of them.
+            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache" / "uv")),
             "PYENV_ROOT": os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv")),
             "TMPDIR": str(root / "tmp"),
             MARK: uuid.uuid4().hex,

@@ -271,6 +271,10 @@ def test_a_start_whose_starter_is_killed_leaves_nothing(settings: Settings, tmp_
         while not [p for p in naming(state) if p.pid != starting.pid] and time.monotonic() < deadline:
             time.sleep(0.01)
         starting.kill()
+    # Between fork and exec a process names nothing: it is the record that must go as well.
+    deadline = time.monotonic() + 60
+    while (naming(state) or status(state).condition is not Condition.NOT_RUNNING) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert still_alive(naming(state), 30) == []
     assert status(state).condition is Condition.NOT_RUNNING
 

@@ -18,7 +18,7 @@ from glue_pkgmgr.local.clients import Clients
 from glue_pkgmgr.local.lifecycle import down, up
 from glue_pkgmgr.local.state import StandIn
 from glue_pkgmgr.settings import Settings
-from tests.stand_in import sample_settings, still_alive, tree
+from tests.stand_in import names, sample_settings, still_alive, tree
 
 pytestmark = pytest.mark.timeout(1200)
 LONG = 900.0
@@ -98,7 +98,7 @@ def test_no_process_of_a_run_outlives_its_stand_in(
 ) -> None:
     stand_in = start("import subprocess\nsubprocess.run(['sleep', '3600'])\n")
     Clients(stand_in)("glue").start_job_run(JobName="taxi-job")
-    until(lambda: "sleep" in [process.name() for process in tree(stand_in.pid)])
+    until(lambda: "sleep" in names(stand_in.pid))
     processes = tree(stand_in.pid)
     getattr(psutil.Process(stand_in.pid), how)()
     assert still_alive(processes, 30) == []
