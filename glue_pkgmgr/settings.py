@@ -125,7 +125,7 @@ def load_settings(path: Path) -> Settings:
     wrong type or value.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a byte order mark
     except FileNotFoundError as e:
         raise SettingsError(
             f"no settings file {path.name} in {path.parent}; go to the project's folder or name the file "

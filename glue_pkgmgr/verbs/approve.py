@@ -96,7 +96,8 @@ def revoke(requests: Sequence[str], path: Path) -> list[Approval]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8")  # not as text: line ends are to stay as they are
+        # Not as text: line ends are to stay as they are. The byte order mark of some editors may go.
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as e:
         raise SettingsError(f"no allow-list {path}; `glue-pkgmgr init` writes one") from e
     except (OSError, UnicodeDecodeError) as e:
@@ -105,9 +106,10 @@ def _text(path: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     parse_allowlist(text, path.name)  # what we write must be readable again
-    temporary = path.with_name(f"{path.name}.new")
     try:
+        target = path.resolve()  # where it is a link, the file it names is the allow-list, and the link stays
+        temporary = target.with_name(f"{target.name}.new")
         temporary.write_bytes(text.encode("utf-8"))
-        temporary.replace(path)
+        temporary.replace(target)
     except OSError as e:
         raise SettingsError(f"cannot write the allow-list {path}: {e.strerror}") from e

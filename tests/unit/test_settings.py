@@ -144,6 +144,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_settings(tmp_path)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path: Path) -> None:
+    path = tmp_path / "glue-pkgmgr.toml"
+    path.write_text("[typo]", encoding="utf-8-sig")
+    with pytest.raises(SettingsError, match="typo"):
+        load_settings(path)
+
+
 def test_a_file_is_read_from_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "glue-pkgmgr.toml").write_text(TEXT)
     monkeypatch.chdir(tmp_path)

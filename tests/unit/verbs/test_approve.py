@@ -98,3 +98,19 @@ def test_an_absent_or_unreadable_file_is_named(path: Path) -> None:
 def test_no_second_file_is_left_beside_the_allow_list(path: Path) -> None:
     add(path, "boto3==1.0")
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_allow_list_that_is_a_link_stays_one(path: Path) -> None:
+    reviewed = path.parent / "reviewed" / "allowlist.toml"
+    reviewed.parent.mkdir()
+    reviewed.write_text(EMPTY)
+    path.symlink_to(reviewed)
+    added = add(path, "boto3==1.0")
+    assert path.is_symlink()
+    assert read_allowlist(reviewed).approvals == tuple(added)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_allow_list(path: Path) -> None:
+    path.write_text(EMPTY, encoding="utf-8-sig")
+    added = add(path, "boto3==1.0")
+    assert read_allowlist(path).approvals == tuple(added)
