@@ -38,10 +38,6 @@ def check_up(config: Path | None, environ: Mapping[str, str]) -> tuple[Finding, 
     # and a warning slips through when they meet.
     for module in ("requests", "botocore.httpsession"):
         importlib.import_module(module)
-    # Loaded here because the checks run in threads: each of these changes the warning filters of the process
-    # while it is imported, and at the same time one undoes what the other set.
-    import botocore.httpsession  # noqa: F401
-    import requests  # noqa: F401
 
     machine = _machine(environ)
     try:
