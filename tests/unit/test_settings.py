@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path: Path) -> None:
     path = tmp_path / "glue-pkgmgr.toml"
     path.write_text("[typo]", encoding="utf-8-sig")
-    with pytest.raises(SettingsError, match="typo"):
+    with pytest.raises(SettingsError, match="codeartifact"):
         load_settings(path)
 
 
