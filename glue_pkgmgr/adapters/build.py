@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import os
 import subprocess
@@ -194,9 +195,9 @@ def _normalise(sdist: Path) -> None:
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     executable = member.isdir() or bool(member.mode & 0o100)
-    anonymous = member.replace(
-        mtime=SOURCE_DATE, mode=0o755 if executable else 0o644, uid=0, gid=0, uname="", gname="", deep=True
-    )
+    anonymous = copy.copy(member)  # `TarInfo.replace` came with Python 3.11.4
+    anonymous.mtime, anonymous.mode = SOURCE_DATE, 0o755 if executable else 0o644
+    anonymous.uid, anonymous.gid, anonymous.uname, anonymous.gname = 0, 0, "", ""
     # They rank above the fields, and hold times too; tarfile writes anew those that long names need.
     anonymous.pax_headers = {}
     return anonymous
@@ -206,7 +207,9 @@ def _unpack(sdist: Path, folder: Path) -> Path:
     """Unpack `sdist` and return the project's folder, the only one in it."""
     try:
         with tarfile.open(sdist) as archive:
-            archive.extractall(folder, filter="data")
+            # Not as an argument: Python before 3.11.4 has no filters. What is unpacked is our own backend's.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            archive.extractall(folder)  # noqa: S202
         (project,) = folder.iterdir()
     except (tarfile.TarError, OSError, ValueError) as e:
         raise SettingsError(f"the build backend made an unusable sdist {sdist.name}: {e}") from e

@@ -111,6 +111,13 @@ def test_an_sdist_holds_no_trace_of_who_built_it_and_when(tmp_path: Path) -> Non
     assert members["acme_demo-1.0/backend.py"].mode == 0o644
 
 
+def test_the_first_python_3_11_builds_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    today = digests(project(tmp_path / "a"), tmp_path / "out-a")
+    monkeypatch.delattr(tarfile, "data_filter")  # both came with 3.11.4
+    monkeypatch.delattr(tarfile.TarInfo, "replace")
+    assert digests(project(tmp_path / "b"), tmp_path / "out-b") == today
+
+
 def test_the_wheel_is_made_of_the_sdist_not_of_the_folder(tmp_path: Path) -> None:
     digests(project(tmp_path / "acme"), tmp_path / "out")
     with zipfile.ZipFile(tmp_path / "out" / "acme_demo-1.0-py3-none-any.whl") as archive:
