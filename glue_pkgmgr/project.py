@@ -213,9 +213,12 @@ class Project:
     # --- repositories
 
     def mirror_sync(self) -> list[Mirrored]:
-        """Fill the approved repository with what the locks name. Raises: NotInstallable; RemoteError."""
+        """Fill the approved repository with what the locks name.
+
+        Raises: NotApproved for a lock that names what is approved no more; NotInstallable; RemoteError.
+        """
         return mirror.sync(
-            self._locks(),
+            self._approved_locks(),
             store=self._store,
             approved=self._approved,
             repositories=self._codeartifact,
@@ -223,8 +226,11 @@ class Project:
         )
 
     def mirror_verify(self) -> list[Mirrored]:
-        """Return how every locked release stands in the approved repository. Raises: RemoteError."""
-        return mirror.verify(self._locks(), approved=self._approved, repositories=self._codeartifact)
+        """Return how every locked release stands in the approved repository.
+
+        Raises: NotApproved for a lock that names what is approved no more; RemoteError.
+        """
+        return mirror.verify(self._approved_locks(), approved=self._approved, repositories=self._codeartifact)
 
     def mint(self, seconds: int = int(SHORTEST.total_seconds())) -> IndexUrl:
         """Return the index URL of the approved repository with a token valid for `seconds`.
@@ -424,6 +430,12 @@ class Project:
             for bundle in self.settings.bundles.values()
             if (folder / bundle.lock_filename).exists()
         ]
+
+    def _approved_locks(self) -> list[Lock]:
+        """Return the locks of all bundles that have one. Raises: NotApproved when one may not be used."""
+        folder = self.settings.policy.locks
+        held = [one.name for one in self.settings.bundles.values() if (folder / one.lock_filename).exists()]
+        return [locked.lock for locked in self.lock_check(held)] if held else []
 
     def _lock_bundle(self, bundle: Bundle) -> Locked:
         self._progress(f"resolving bundle {bundle.name} for Glue {bundle.runtime.version}")

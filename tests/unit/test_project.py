@@ -185,3 +185,10 @@ def test_a_stand_in_that_was_never_started_is_not_running_and_can_be_ended(tmp_p
     begun = Project.init(tmp_path / "glue-pkgmgr.toml")
     assert not begun.local_status().running
     assert begun.local_down() is False
+
+
+def test_what_was_revoked_is_not_mirrored(project: Project) -> None:
+    hold(project)
+    for mirror in (project.mirror_sync, project.mirror_verify):
+        with pytest.raises(NotApproved, match=r"acme==1\.0 is not approved"):
+            mirror()
