@@ -100,7 +100,7 @@ def test_no_settings_file_is_one_sentence(tmp_path):
     assert finished.returncode == 2
     assert finished.stdout == ""
     assert finished.stderr.count("\n") == 1
-    assert "`glue-pkgmgr init` writes one" in finished.stderr
+    assert "`glue-pkgmgr init` writes a new one" in finished.stderr
 
 
 def test_a_named_settings_file_that_is_not_there(command):
