@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import glue_pkgmgr
+from glue_pkgmgr.local.state import without_aws
 
 # In a process of its own: a correction stays in force for as long as its process.
 SCRIPT = """
@@ -36,6 +38,7 @@ def answers(how: str) -> object:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, how],
         cwd=Path(glue_pkgmgr.__file__).parents[1],
+        env=without_aws(os.environ),  # an endpoint set for other tests would be asked instead
         capture_output=True,
         check=True,
         timeout=120,
