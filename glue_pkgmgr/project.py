@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.adapters.logs import CloudWatchLogs
     from glue_pkgmgr.adapters.s3 import S3Staging
     from glue_pkgmgr.adapters.simple_index import SimpleIndex
+    from glue_pkgmgr.adapters.uv import UvResolver
     from glue_pkgmgr.core.allowlist import AllowList, Approval
     from glue_pkgmgr.core.built_file import BuiltFile
     from glue_pkgmgr.local.lifecycle import StandInStatus
@@ -422,37 +423,38 @@ class Project:
     def _bundles(self, names: Sequence[str]) -> list[Bundle]:
         return [self.settings.bundle(name) for name in names] or list(self.settings.bundles.values())
 
+    def _locked_bundles(self) -> list[Bundle]:
+        """Return the bundles that have a lock."""
+        folder = self.settings.policy.locks
+        return [one for one in self.settings.bundles.values() if (folder / one.lock_filename).exists()]
+
     def _locks(self) -> list[Lock]:
         """Return the locks of all bundles that have one."""
-        folder = self.settings.policy.locks
-        return [
-            lock.read_lock(bundle, folder)
-            for bundle in self.settings.bundles.values()
-            if (folder / bundle.lock_filename).exists()
-        ]
+        return [lock.read_lock(bundle, self.settings.policy.locks) for bundle in self._locked_bundles()]
 
     def _approved_locks(self) -> list[Lock]:
         """Return the locks of all bundles that have one. Raises: NotApproved when one may not be used."""
-        folder = self.settings.policy.locks
-        held = [one.name for one in self.settings.bundles.values() if (folder / one.lock_filename).exists()]
+        held = [bundle.name for bundle in self._locked_bundles()]
         return [locked.lock for locked in self.lock_check(held)] if held else []
+
+    @property
+    def _resolver(self) -> UvResolver:
+        from glue_pkgmgr.adapters.uv import UvResolver
+
+        return UvResolver(self._environ)
 
     def _lock_bundle(self, bundle: Bundle) -> Locked:
         self._progress(f"resolving bundle {bundle.name} for Glue {bundle.runtime.version}")
-        from glue_pkgmgr.adapters.uv import UvResolver
-
         return lock.lock_bundle(
             bundle,
             self.settings.policy.locks,
             index=self._allowed_index(bundle.runtime),
-            resolver=UvResolver(self._environ),
+            resolver=self._resolver,
         )
 
     def _resolve(self, request: Request, runtime: GlueRuntime) -> Lock:
         self._progress(f"resolving {', '.join(map(str, request))} for Glue {runtime.version}")
-        from glue_pkgmgr.adapters.uv import UvResolver
-
-        return lock.resolve(request, index=self._allowed_index(runtime), resolver=UvResolver(self._environ))
+        return lock.resolve(request, index=self._allowed_index(runtime), resolver=self._resolver)
 
     def _allowed_index(self, runtime: GlueRuntime) -> AllowedIndex:
         from glue_pkgmgr.adapters.metadata import WheelMetadata

@@ -21,7 +21,7 @@ def run() -> None:
     """Run the command line of this process and end it: the console script."""
     for stream in (sys.stdout, sys.stderr):
         # A locale that cannot show a company's name is no reason to fail.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # both are TextIOWrapper
     sys.exit(main())
 
 

@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
     _log_to_stderr()
     try:
         serve(options, stop, starter.ready)
-    except Exception as e:
+    except Exception as e:  # whoever started us waits for a word
         _log.exception("the stand-in ends")
         starter.failed(str(e) if isinstance(e, GluePkgmgrError) else f"{type(e).__name__}: {e}")
         return 1

@@ -101,7 +101,7 @@ def _verdict(check: Callable[[], Verdict]) -> Verdict:
         return check()
     except GluePkgmgrError as e:
         return Verdict(Health.WRONG, str(e))
-    except Exception as e:
+    except Exception as e:  # one check that breaks must not hide the others
         return Verdict(Health.WRONG, f"{type(e).__name__}: {e}", "this is a bug, please report it")
 
 

@@ -367,7 +367,7 @@ class GlueRuns:
             state, message = self._carry_out(run, folder)
         except (GluePkgmgrError, OSError) as e:
             state, message = JobRunState.FAILED, f"LAUNCH ERROR | the stand-in could not start the run: {e}"
-        except Exception as e:
+        except Exception as e:  # a run must end in a state, or whoever follows it waits for ever
             _logger.exception("run %s", run.id)
             state, message = JobRunState.FAILED, f"Internal service error: {type(e).__name__}"
         with self._lock:
@@ -472,7 +472,7 @@ def create_app(runs: GlueRuns) -> WSGIApplication:
             return _response(body, 200)
         except GlueError as e:
             return _error(e.code, str(e))
-        except Exception as e:
+        except Exception as e:  # an AWS error, not a page of HTML that clients try again and again
             _logger.exception("%s failed", target)
             return _error("InternalServiceException", f"the stand-in failed: {type(e).__name__}: {e}")
 

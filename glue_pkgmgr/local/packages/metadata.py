@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from packaging.metadata import RawMetadata, parse_email
 
@@ -44,9 +44,8 @@ def _sdist(path: Path, filename: str) -> bytes | None:
     return None
 
 
-def _limited(content: object) -> bytes:
-    file: BinaryIO = content  # type: ignore[assignment]
-    return file.read(_MOST_BYTES)
+def _limited(content: IO[bytes]) -> bytes:
+    return content.read(_MOST_BYTES)
 
 
 def _is_pkg_info(name: str) -> bool:
