@@ -43,7 +43,9 @@ class Pin:
 
     `files` are the wheels the Glue version accepts, the best first; empty for a release that is in the Glue
     image already. `wanted_by` names the projects that require it, sorted; empty if the request itself does.
-    `internal` tells a release of our own from one of the store.
+    `internal` tells a release of our own from one of the store. `licence` is the SPDX expression that counted
+    when it was locked, None where none could be told. `built_from` is the sdist of the store that its only
+    wheel was built from, by us.
     """
 
     project: ProjectName
@@ -51,6 +53,8 @@ class Pin:
     files: tuple[LockedFile, ...] = ()
     wanted_by: tuple[ProjectName, ...] = ()
     internal: bool = False
+    licence: str | None = None
+    built_from: LockedFile | None = None
 
     @property
     def preinstalled(self) -> bool:
@@ -63,11 +67,17 @@ class Pin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """A resolved request. `request` keeps the order it was written in, `pins` is sorted by project."""
+    """A resolved request. `request` keeps the order it was written in, `pins` is sorted by project.
+
+    `decisions` is the digest of the approvals it was made under (`AllowList.digest`), `minimum_age_days` the
+    rule for young releases that was in force.
+    """
 
     runtime: GlueRuntime
     request: tuple[str, ...]
     pins: tuple[Pin, ...]
+    decisions: str = ""
+    minimum_age_days: int = 0
 
     @property
     def installed(self) -> tuple[Pin, ...]:
@@ -115,7 +125,7 @@ def lock_to_toml(lock: Lock) -> str:
     document["created-by"] = _CREATED_BY
     packages = tomlkit.aot()
     for pin in lock.installed:
-        packages.append(_package(pin))
+        packages.append(_package(pin, lock.reason(pin.project)))
     if packages:
         document["packages"] = packages
     else:
@@ -124,25 +134,35 @@ def lock_to_toml(lock: Lock) -> str:
     return tomlkit.dumps(document)
 
 
-def _package(pin: Pin) -> Any:
+def _file_table(file: LockedFile, path: str = "") -> Any:
+    table = tomlkit.inline_table()
+    table["name"] = file.filename
+    if path:
+        table["path"] = path
+    if file.size is not None:
+        table["size"] = file.size
+    hashes = tomlkit.inline_table()
+    hashes["sha256"] = file.sha256
+    table["hashes"] = hashes
+    return table
+
+
+def _package(pin: Pin, chain: Iterable[ProjectName]) -> Any:
     table = tomlkit.table()
     table["name"] = str(pin.project)
     table["version"] = str(pin.version)
     wheels = tomlkit.array().multiline(True)
     for file in pin.files:
-        wheel = tomlkit.inline_table()
-        wheel["name"] = file.filename
-        wheel["path"] = f"{pin.project}/{file.filename}"
-        if file.size is not None:
-            wheel["size"] = file.size
-        hashes = tomlkit.inline_table()
-        hashes["sha256"] = file.sha256
-        wheel["hashes"] = hashes
-        wheels.append(wheel)
+        wheels.append(_file_table(file, path=f"{pin.project}/{file.filename}"))
     table["wheels"] = wheels
     own = tomlkit.table()
     own["wanted-by"] = [str(parent) for parent in pin.wanted_by]
+    own["chain"] = [str(project) for project in chain]
     own["internal"] = pin.internal
+    if pin.licence is not None:
+        own["licence"] = pin.licence
+    if pin.built_from is not None:
+        own["built-from"] = _file_table(pin.built_from)
     table["tool"] = tomlkit.table(is_super_table=True)
     table["tool"][_TOOL] = own
     return table
@@ -151,6 +171,8 @@ def _package(pin: Pin) -> Any:
 def _tool(lock: Lock) -> Any:
     own = tomlkit.table()
     own["glue-version"] = lock.runtime.version
+    own["decisions-sha256"] = lock.decisions
+    own["minimum-age-days"] = lock.minimum_age_days
     own["request"] = list(lock.request)
     preinstalled = tomlkit.array().multiline(True)
     for pin in lock.pins:
@@ -194,6 +216,8 @@ def _lock(pylock: Pylock) -> Lock:
         runtime=glue_runtime(own["glue-version"]),
         request=tuple(str(item) for item in parse_items(own["request"])),
         pins=tuple(sorted(pins, key=lambda pin: pin.project)),
+        decisions=_text(own["decisions-sha256"]),
+        minimum_age_days=int(own["minimum-age-days"]),
     )
 
 
@@ -212,6 +236,17 @@ def _pin(package: Package) -> Pin:
         files=files,
         wanted_by=_names(own["wanted-by"]),
         internal=bool(own["internal"]),
+        licence=_text(own["licence"]) if "licence" in own else None,
+        built_from=_built_from(own["built-from"], project, package.version) if "built-from" in own else None,
+    )
+
+
+def _built_from(entry: Mapping[str, Any], project: ProjectName, version: Version) -> LockedFile:
+    sdist = parse_filename(entry["name"])
+    if (sdist.project, sdist.version) != (project, version) or sdist.is_wheel:
+        raise ValueError(f"built-from: {entry['name']} is not an sdist of {project} {version}")
+    return LockedFile(
+        filename=sdist.filename, sha256=_sha256(entry["hashes"], sdist.filename), size=entry.get("size")
     )
 
 
@@ -221,10 +256,20 @@ def _locked_file(
     distribution = parse_filename(filename)
     if (distribution.project, distribution.version) != (project, version) or not distribution.is_wheel:
         raise ValueError(f"{filename} is not a wheel of {project} {version}")
+    return LockedFile(filename=filename, sha256=_sha256(hashes, filename), size=size)
+
+
+def _sha256(hashes: Mapping[str, str], filename: str) -> str:
     sha256 = hashes.get("sha256", "")
     if not _SHA256.fullmatch(sha256):
         raise ValueError(f"{filename}: no sha256 of 64 lower-case hexadecimal digits")
-    return LockedFile(filename=filename, sha256=sha256, size=size)
+    return sha256
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
 
 
 def _preinstalled(entry: Mapping[str, Any]) -> Pin:

@@ -6,11 +6,15 @@ import re
 from typing import NewType
 
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from glue_pkgmgr.errors import SettingsError
 
 ProjectName = NewType("ProjectName", str)
 """A project's name in the normal form of PEP 503: lower case, runs of `-_.` as one `-`."""
+
+Release = tuple[ProjectName, Version]
+"""One version of a project."""
 
 _VALID = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]", re.ASCII)
 _LONGEST = 255  # CodeArtifact's limit for a package name
