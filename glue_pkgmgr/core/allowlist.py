@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, TypeVar
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
-from glue_pkgmgr.core.names import ProjectName, project_name
+from glue_pkgmgr.core.advisory import VulnerabilityException
+from glue_pkgmgr.core.names import ProjectName, Release, project_name
 from glue_pkgmgr.core.runtime import RUNTIMES, GlueRuntime
 from glue_pkgmgr.errors import SettingsError
 
-Release = tuple[ProjectName, Version]
+T = TypeVar("T")
 
 EMPTY = "# Approved releases. `glue-pkgmgr approve` adds entries; a review in git makes them count.\n"
 """The text of an allow-list without approvals."""
 
 _WANTING = ("==", "===", "~=", ">=")
-_KEYS = ("project", "versions", "approved-by", "reason", "until", "glue-versions")
+_KEYS = (
+    "project",
+    "versions",
+    "approved-by",
+    "reason",
+    "until",
+    "glue-versions",
+    "allow-young",
+    "allow-yanked",
+    "licence",
+)
+_EXCEPTION_KEYS = ("vulnerability", "project", "approved-by", "reason", "until")
+
+EXPIRES_SOON = timedelta(days=30)
+"""How long before its end an approval is announced to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """One reviewed decision: these versions of a project may be used, through `until`."""
+    """One reviewed decision: these versions of a project may be used, through `until`.
+
+    `allow_young` and `allow_yanked` are the reasons why its one release may be used before the minimum age, or
+    although it is yanked; empty if it may not. `licence` is the SPDX expression that a person established, which
+    counts instead of what the release says of itself.
+    """
 
     project: ProjectName
     versions: SpecifierSet
@@ -34,17 +57,28 @@ class Approval:
     reason: str
     until: date | None = None  # last valid day in UTC; None = open-ended
     glue_versions: frozenset[str] = frozenset()  # empty = every Glue version
+    allow_young: str = ""
+    allow_yanked: str = ""
+    licence: str | None = None
 
     def in_force(self, today: date) -> bool:
         """Whether the approval still counts on `today` (UTC)."""
         return self.until is None or today <= self.until
 
+    def ends_soon(self, today: date) -> bool:
+        """Whether the approval still counts on `today` (UTC) and ends within the next 30 days."""
+        return self.until is not None and today <= self.until <= today + EXPIRES_SOON
+
+    def is_for(self, runtime: GlueRuntime) -> bool:
+        """Whether the approval is for this Glue version, among others or not."""
+        return not self.glue_versions or runtime.version in self.glue_versions
+
     def covers(self, version: Version, *, today: date, runtime: GlueRuntime) -> bool:
         """Whether `version` may be used for `runtime` on `today` (UTC) because of this approval."""
-        for_runtime = not self.glue_versions or runtime.version in self.glue_versions
-        return for_runtime and self.in_force(today) and self._names(version)
+        return self.is_for(runtime) and self.in_force(today) and self.names(version)
 
-    def _names(self, version: Version) -> bool:
+    def names(self, version: Version) -> bool:
+        """Whether `version` is among the approved ones, at whatever time and for whatever Glue version."""
         # Since packaging 26.0 `>=1` matches 2.0rc1 unless told otherwise, and PEP 440 lets `==1.0` match
         # 1.0+local. For us either is approved only by a specifier that names one as wanted: the usual
         # `<2.0.dev0`, which keeps the pre-releases of 2.0 out, must not let those of 1.9 in.
@@ -60,9 +94,10 @@ def _names_prerelease(specifier: Specifier) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AllowList:
-    """All approvals, in the order of the file."""
+    """All approvals, and the exceptions of the vulnerability gate, each in the order of the file."""
 
     approvals: tuple[Approval, ...] = ()
+    exceptions: tuple[VulnerabilityException, ...] = ()
     _by_project: dict[ProjectName, list[Approval]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -75,9 +110,36 @@ class AllowList:
         """Return the approvals of one project."""
         return tuple(self._by_project.get(project, ()))
 
+    def covering(
+        self, project: ProjectName, version: Version, *, today: date, runtime: GlueRuntime
+    ) -> list[Approval]:
+        """Return the approvals that cover a release, in the order of the file; none if it is not approved."""
+        return [one for one in self.of(project) if one.covers(version, today=today, runtime=runtime)]
+
     def allows(self, project: ProjectName, version: Version, *, today: date, runtime: GlueRuntime) -> bool:
         """Whether some approval covers the release."""
         return any(one.covers(version, today=today, runtime=runtime) for one in self.of(project))
+
+    def digest(self, releases: Iterable[Release], runtime: GlueRuntime) -> str:
+        """Return the SHA-256, in hexadecimal digits, of what was decided about `releases` for `runtime`.
+
+        It covers which versions are approved, for which Glue versions, with which exceptions and licence; not who
+        decided, why and until when: prolonging an approval changes no lock. The order of the file does not count.
+        """
+        decisions = sorted(
+            [
+                project,
+                str(one.versions),
+                sorted(one.glue_versions),
+                bool(one.allow_young),
+                bool(one.allow_yanked),
+                one.licence or "",
+            ]
+            for project, version in set(releases)
+            for one in self.of(project)
+            if one.is_for(runtime) and one.names(version)
+        )
+        return hashlib.sha256(json.dumps(decisions, separators=(",", ":")).encode()).hexdigest()
 
     def refused(self, releases: Iterable[Release], *, today: date, runtime: GlueRuntime) -> list[Release]:
         """Return every release that no approval in force on `today` covers, in input order.
@@ -100,34 +162,69 @@ def parse_allowlist(text: str, where: str) -> AllowList:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
         raise SettingsError(f"{where} is not TOML: {e}") from e
-    if unknown := set(content) - {"approvals"}:
-        raise SettingsError(f"{where}: unknown key {min(unknown)!r}; entries are written as [[approvals]]")
-    entries = content.get("approvals", [])
-    if not isinstance(entries, list):
-        raise SettingsError(f"{where}: approvals is not a list; entries are written as [[approvals]]")
-    return AllowList(tuple(_approval(entry, f"{where}: approvals[{n}]") for n, entry in enumerate(entries)))
-
-
-def _approval(entry: Any, where: str) -> Approval:
-    if not isinstance(entry, Mapping):
-        raise SettingsError(f"{where} is not a table; entries are written as [[approvals]]")
-    if unknown := sorted(set(entry) - set(_KEYS)):
-        raise SettingsError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}")
-    until = entry.get("until")
-    if until is not None and (not isinstance(until, date) or isinstance(until, datetime)):
-        raise SettingsError(f"{where}.until: {until!r} is not a date such as 2027-06-30, without quotes")
-    try:
-        return make_approval(
-            _text(entry, "project", where),
-            _text(entry, "versions", where),
-            approved_by=_text(entry, "approved-by", where),
-            reason=_text(entry, "reason", where),
-            until=until,
-            glue_versions=_texts(entry, "glue-versions", where),
+    if unknown := set(content) - {"approvals", "exceptions"}:
+        raise SettingsError(
+            f"{where}: unknown key {min(unknown)!r}; entries are written as [[approvals]] or [[exceptions]]"
         )
-    except SettingsError as e:
-        message = str(e)
-        raise SettingsError(message if message.startswith(where) else f"{where}: {message}") from e
+    return AllowList(
+        tuple(_entries(content, "approvals", _KEYS, _approval, where)),
+        tuple(_entries(content, "exceptions", _EXCEPTION_KEYS, _exception, where)),
+    )
+
+
+def _entries(
+    content: Mapping[str, Any],
+    kind: str,
+    keys: tuple[str, ...],
+    make: Callable[[Mapping[str, Any], str], T],
+    where: str,
+) -> Iterator[T]:
+    entries = content.get(kind, [])
+    if not isinstance(entries, list):
+        raise SettingsError(f"{where}: {kind} is not a list; entries are written as [[{kind}]]")
+    for number, entry in enumerate(entries):
+        place = f"{where}: {kind}[{number}]"
+        if not isinstance(entry, Mapping):
+            raise SettingsError(f"{place} is not a table; entries are written as [[{kind}]]")
+        if unknown := sorted(set(entry) - set(keys)):
+            raise SettingsError(f"{place}: unknown key {unknown[0]!r}; known are {', '.join(keys)}")
+        try:
+            yield make(entry, place)
+        except SettingsError as e:
+            message = str(e)
+            raise SettingsError(message if message.startswith(place) else f"{place}: {message}") from e
+
+
+def _approval(entry: Mapping[str, Any], where: str) -> Approval:
+    return make_approval(
+        _text(entry, "project", where),
+        _text(entry, "versions", where),
+        approved_by=_text(entry, "approved-by", where),
+        reason=_text(entry, "reason", where),
+        until=_date(entry, where),
+        glue_versions=_texts(entry, "glue-versions", where),
+        allow_young=_text(entry, "allow-young", where) if "allow-young" in entry else None,
+        allow_yanked=_text(entry, "allow-yanked", where) if "allow-yanked" in entry else None,
+        licence=_text(entry, "licence", where) if "licence" in entry else None,
+    )
+
+
+def _exception(entry: Mapping[str, Any], where: str) -> VulnerabilityException:
+    until = _date(entry, where)
+    if until is None:
+        raise SettingsError("'until' is missing: an exception ends some day, and is then looked at again")
+    vulnerability, approved_by, reason = (
+        _text(entry, key, where) for key in ("vulnerability", "approved-by", "reason")
+    )
+    if not (vulnerability.strip() and approved_by.strip() and reason.strip()):
+        raise SettingsError("vulnerability, approved-by and reason may not be empty")
+    return VulnerabilityException(
+        vulnerability=vulnerability,
+        project=project_name(_text(entry, "project", where)),
+        approved_by=approved_by,
+        reason=reason,
+        until=until,
+    )
 
 
 def make_approval(
@@ -138,11 +235,14 @@ def make_approval(
     reason: str,
     until: date | None = None,
     glue_versions: Iterable[str] = (),
+    allow_young: str | None = None,
+    allow_yanked: str | None = None,
+    licence: str | None = None,
 ) -> Approval:
-    """Return an approval made of texts.
+    """Return an approval made of texts. `allow_young` and `allow_yanked` are reasons, None for no exception.
 
-    Raises: SettingsError for a bad name, an empty or invalid specifier, an unknown Glue version, or an empty
-    author or reason.
+    Raises: SettingsError for a bad name, an empty or invalid specifier, an unknown Glue version, an empty author
+    or reason, an exception that is not for one exact version, or a licence that is no SPDX expression.
     """
     try:
         specifiers = SpecifierSet(versions)
@@ -157,6 +257,12 @@ def make_approval(
         raise SettingsError(f"glue-versions: unknown Glue version {unknown[0]!r}; known are {', '.join(RUNTIMES)}")
     if not approved_by.strip() or not reason.strip():
         raise SettingsError("approved-by and reason may not be empty: an approval says who decided, and why")
+    exceptions = {"allow-young": allow_young, "allow-yanked": allow_yanked}
+    for key, why in exceptions.items():
+        if why is not None and not why.strip():
+            raise SettingsError(f"{key} is empty: it is the reason for the exception")
+        if why is not None and exact_version(specifiers) is None:
+            raise SettingsError(f"{key} is an exception for one release: write its version as '==1.2.3'")
     return Approval(
         project=project_name(project),
         versions=specifiers,
@@ -164,7 +270,37 @@ def make_approval(
         reason=reason,
         until=until,
         glue_versions=frozenset(glue_versions),
+        allow_young=allow_young or "",
+        allow_yanked=allow_yanked or "",
+        licence=None if licence is None else _spdx(licence),
     )
+
+
+def exact_version(specifiers: SpecifierSet) -> Version | None:
+    """Return the one version that `specifiers` pin, as `==` without a wildcard or `===`; None if they do not."""
+    for one in specifiers:
+        if one.operator in ("==", "===") and not one.version.endswith(".*"):
+            try:
+                return Version(one.version)
+            except InvalidVersion:  # PEP 440 lets any text stand behind `===`
+                return None
+    return None
+
+
+def _spdx(licence: str) -> str:
+    try:
+        return canonicalize_license_expression(licence)
+    except InvalidLicenseExpression as e:
+        raise SettingsError(
+            f"licence {licence!r} is no SPDX expression such as 'MIT' or 'Apache-2.0 OR MIT'"
+        ) from e
+
+
+def _date(entry: Mapping[str, Any], where: str) -> date | None:
+    until = entry.get("until")
+    if until is not None and (not isinstance(until, date) or isinstance(until, datetime)):
+        raise SettingsError(f"{where}.until: {until!r} is not a date such as 2027-06-30, without quotes")
+    return until
 
 
 def _text(entry: Mapping[str, Any], key: str, where: str) -> str:

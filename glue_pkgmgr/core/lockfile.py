@@ -69,14 +69,14 @@ class Pin:
 class Lock:
     """A resolved request. `request` keeps the order it was written in, `pins` is sorted by project.
 
-    `decisions` is the digest of the approvals it was made under (`AllowList.digest`), `minimum_age_days` the
-    rule for young releases that was in force.
+    `allowlist_sha256` is the digest of the approvals that let its releases in (`AllowList.digest`),
+    `minimum_age_days` the rule for young releases that was in force.
     """
 
     runtime: GlueRuntime
     request: tuple[str, ...]
     pins: tuple[Pin, ...]
-    decisions: str = ""
+    allowlist_sha256: str = ""
     minimum_age_days: int = 0
 
     @property
@@ -171,7 +171,7 @@ def _package(pin: Pin, chain: Iterable[ProjectName]) -> Any:
 def _tool(lock: Lock) -> Any:
     own = tomlkit.table()
     own["glue-version"] = lock.runtime.version
-    own["decisions-sha256"] = lock.decisions
+    own["allowlist-sha256"] = lock.allowlist_sha256
     own["minimum-age-days"] = lock.minimum_age_days
     own["request"] = list(lock.request)
     preinstalled = tomlkit.array().multiline(True)
@@ -216,7 +216,7 @@ def _lock(pylock: Pylock) -> Lock:
         runtime=glue_runtime(own["glue-version"]),
         request=tuple(str(item) for item in parse_items(own["request"])),
         pins=tuple(sorted(pins, key=lambda pin: pin.project)),
-        decisions=_text(own["decisions-sha256"]),
+        allowlist_sha256=_text(own["allowlist-sha256"]),
         minimum_age_days=int(own["minimum-age-days"]),
     )
 
