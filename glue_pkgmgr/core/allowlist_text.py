@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
+from dataclasses import replace
 
 import tomlkit
 
 from glue_pkgmgr.core.allowlist import Approval, parse_allowlist
 from glue_pkgmgr.errors import SettingsError
 
+_EXCEPTION = re.compile(r"""\s*\[\[\s*(exceptions|"exceptions"|'exceptions')\s*\]\]""")
 _HEADER = re.compile(r"""\s*\[\[\s*(approvals|"approvals"|'approvals')\s*\]\]""")
 
 
@@ -33,13 +35,15 @@ def without_approvals(text: str, remove: Iterable[int]) -> str:
     Raises: SettingsError when its entries are not written as `[[approvals]]`, or in a way that cannot be
     edited safely.
     """
-    before = parse_allowlist(text, "the allow-list").approvals
+    before = parse_allowlist(text, "the allow-list")
     lines = text.splitlines(keepends=True)
     headers = _headers(text)
+    # An exception that stands between two approvals ends the first of them.
+    ends = sorted({*headers, *_starts(lines, _EXCEPTION, len(before.exceptions)), len(lines)})
     gone = frozenset(remove)
     for position in gone:
         start = headers[position]
-        end = headers[position + 1] if position + 1 < len(headers) else len(lines)
+        end = next(line for line in ends if line > start)
         # What follows the last key, comments and blank lines, belongs to what comes next.
         while _is_blank_or_comment(lines[end - 1]):
             end -= 1
@@ -47,8 +51,8 @@ def without_approvals(text: str, remove: Iterable[int]) -> str:
             start -= 1
         lines[start:end] = [""] * (end - start)  # emptied, not deleted: the other positions stay right
     edited = "".join(lines)
-    left = tuple(one for position, one in enumerate(before) if position not in gone)
-    if parse_allowlist(edited, "the allow-list").approvals != left:
+    left = tuple(one for position, one in enumerate(before.approvals) if position not in gone)
+    if parse_allowlist(edited, "the allow-list") != replace(before, approvals=left):
         raise SettingsError("the allow-list is written in a way that cannot be edited safely; edit it by hand")
     return edited
 
@@ -59,6 +63,10 @@ def _entry(approval: Approval) -> dict[str, object]:
         optional["until"] = approval.until
     if approval.glue_versions:
         optional["glue-versions"] = sorted(approval.glue_versions)
+    exceptions = {"allow-young": approval.allow_young, "allow-yanked": approval.allow_yanked}
+    optional |= {key: reason for key, reason in exceptions.items() if reason}
+    if approval.licence:
+        optional["licence"] = approval.licence
     return {
         "project": str(approval.project),
         "versions": str(approval.versions),
@@ -70,14 +78,18 @@ def _entry(approval: Approval) -> dict[str, object]:
 
 def _headers(text: str) -> list[int]:
     """Return the numbers, from 0, of the lines with which entries begin."""
-    lines = text.splitlines(keepends=True)
-    found = [number for number, line in enumerate(lines) if _HEADER.match(line)]
     entries = len(parse_allowlist(text, "the allow-list").approvals)
-    if len(found) > entries:  # a reason of several lines may hold such a line as well
-        found = [number for number in found if _is_toml("".join(lines[:number]))]
+    found = _starts(text.splitlines(keepends=True), _HEADER, entries)
     written_inline = not found and "approvals" in tomllib.loads(text)
     if len(found) != entries or written_inline:
         raise SettingsError("the allow-list can only be edited when its entries are written as [[approvals]]")
+    return found
+
+
+def _starts(lines: list[str], header: re.Pattern[str], expected: int) -> list[int]:
+    found = [number for number, line in enumerate(lines) if header.match(line)]
+    if len(found) > expected:  # a reason of several lines may hold such a line as well
+        found = [number for number in found if _is_toml("".join(lines[:number]))]
     return found
 
 

@@ -128,6 +128,11 @@ def test_an_allow_list_without_entries_allows_nothing() -> None:
         (("[[approvals]]", "[approvals]"), r"written as \[\[approvals\]\]"),
         (("[[approvals]]", "[[approval]]"), "unknown key 'approval'"),
         (("[[approvals]]", "[[approvals]"), "is not TOML"),
+        (("reason =", "allow-young = ''\nreason ="), "allow-young is empty: it is the reason"),
+        (("reason =", "allow-yanked = true\nreason ="), r"allow-yanked: True is no text"),
+        (('"==1.0"', '">=1"\nallow-young = "fix"'), "allow-young is an exception for one release"),
+        (('"==1.0"', '"==1.*"\nallow-yanked = "fix"'), "allow-yanked is an exception for one release"),
+        (("reason =", "licence = 'do what you want'\nreason ="), "is no SPDX expression"),
     ],
 )
 def test_a_wrong_entry_is_told_with_its_place(change: tuple[str, str], expected: str) -> None:
@@ -140,3 +145,70 @@ def test_a_wrong_entry_is_told_with_its_place(change: tuple[str, str], expected:
 def test_approvals_that_are_no_tables_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"approvals\[0\] is not a table"):
         parse_allowlist("approvals = [1]", "allowlist.toml")
+
+
+EXCEPTION = """[[exceptions]]
+vulnerability = "CVE-2026-1"
+project = "Acme_X"
+approved-by = "security"
+reason = "not reachable"
+until = 2027-03-31
+"""
+
+
+def test_exceptions_of_the_vulnerability_gate_are_read() -> None:
+    (one,) = parse_allowlist(EXCEPTION, "allowlist.toml").exceptions
+    assert (one.vulnerability, one.project, one.until) == ("CVE-2026-1", "acme-x", date(2027, 3, 31))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("until = 2027-03-31\n", ""), r"exceptions\[0\]: 'until' is missing: an exception ends some day"),
+        (('"not reachable"', '" "'), "may not be empty"),
+        (("project =", "package ="), "unknown key 'package'; known are vulnerability, project"),
+        (("[[exceptions]]", "[exceptions]"), r"written as \[\[exceptions\]\]"),
+    ],
+)
+def test_a_wrong_exception_is_told_with_its_place(change: tuple[str, str], expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        parse_allowlist(EXCEPTION.replace(*change), "allowlist.toml")
+
+
+# The digest that a lock remembers
+
+
+def digest(*approvals: Approval, glue: str = "5.1") -> str:
+    return AllowList(approvals).digest([(BOTO3, Version("1.0"))], glue_runtime(glue))
+
+
+def test_the_digest_changes_with_what_was_decided_about_the_release() -> None:
+    exact = digest(approval("==1.0"))
+    assert exact != digest(approval(">=1.0,<2"))
+    assert exact != digest(approval("==1.0", glue=("5.1",)))
+    assert exact != digest(approval("==1.0"), approval("~=1.0"))
+    young = make_approval("boto3", "==1.0", approved_by="us", reason="why", allow_young="fix")
+    assert exact != digest(young)
+
+
+def test_the_digest_is_of_decisions_and_not_of_people_dates_and_order() -> None:
+    one, two = approval("==1.0"), approval("~=1.0")
+    assert digest(one, two) == digest(two, one)
+    assert digest(one) == digest(approval("==1.0", until=date(2020, 1, 1)))
+    assert digest(one) == digest(one, approval("==3.0"), approval("==1.0", glue=("4.0",)))
+    other = make_approval("boto3", "==1.0", approved_by="them", reason="another")
+    assert digest(one) == digest(other)
+
+
+@pytest.mark.parametrize(
+    ("until", "soon"),
+    [
+        (None, False),
+        (date(2026, 11, 21), False),
+        (TODAY, True),
+        (date(2026, 12, 22), True),
+        (date(2026, 12, 23), False),
+    ],
+)
+def test_an_end_within_thirty_days_is_soon(until: date | None, soon: bool) -> None:
+    assert approval("==1.0", until=until).ends_soon(TODAY) is soon

@@ -108,3 +108,42 @@ def test_an_inline_list_is_read_but_not_edited(text: str) -> None:
         with_approval(text, one())
     with pytest.raises(SettingsError, match=r"written as \[\[approvals\]\]"):
         without_approvals(text, [0])
+
+
+EXCEPTION = """
+# looked at again in spring
+[[exceptions]]
+vulnerability = "CVE-2026-1"
+project = "pandas"
+approved-by = "security"
+reason = '''
+not reachable:
+[[exceptions]]
+'''
+until = 2027-03-31
+"""
+
+
+@pytest.mark.parametrize("position", [0, 1, 2, 3])
+def test_an_exception_beside_a_removed_approval_stays(position: int) -> None:
+    parts = TEXT.split("# pandas", 1)
+    text = f"{parts[0]}{EXCEPTION}\n\n# pandas{parts[1]}" if position < 3 else TEXT + EXCEPTION
+    edited = without_approvals(text, [min(position, 2)])
+    assert EXCEPTION.strip() in edited
+    assert len(parse_allowlist(edited, "x").exceptions) == 1
+    assert with_approval(edited, one()).startswith(edited)
+
+
+def test_exceptions_of_an_approval_are_written_and_read_again() -> None:
+    added = make_approval(
+        "acme",
+        "==1.0",
+        approved_by="us",
+        reason="why",
+        allow_young="CVE fix",
+        allow_yanked="only the sdist is bad",
+        licence="mit",
+    )
+    text = with_approval(EMPTY, added)
+    assert 'allow-young = "CVE fix"\nallow-yanked = "only the sdist is bad"\nlicence = "MIT"\n' in text
+    assert read(text) == (added,)

@@ -44,7 +44,15 @@ def pins(draw: st.DrawFn, project: ProjectName) -> Pin:
         ),
         wanted_by=tuple(sorted(draw(st.lists(names, unique=True, max_size=2)))),
         internal=draw(st.booleans()) if tags else False,
+        licence=draw(st.sampled_from([None, "MIT", "Apache-2.0 OR MIT"])) if tags else None,
+        built_from=draw(st.none() | sdists(project, version)) if tags else None,
     )
+
+
+def sdists(project: ProjectName, version: Version) -> st.SearchStrategy[LockedFile]:
+    filename = f"{project.replace('-', '_')}-{version}.tar.gz"
+    sizes = st.none() | st.integers(0, 2**40)
+    return st.builds(LockedFile, filename=st.just(filename), sha256=digests, size=sizes)
 
 
 @st.composite
@@ -55,6 +63,8 @@ def locks(draw: st.DrawFn) -> Lock:
         runtime=draw(runtimes),
         request=tuple(draw(st.lists(names, unique=True, max_size=3))),
         pins=tuple(draw(pins(project)) for project in projects),
+        allowlist_sha256=draw(digests),
+        minimum_age_days=draw(st.integers(0, 3650)),
     )
 
 
@@ -78,13 +88,23 @@ def test_a_lock_is_a_pylock_file_without_host_or_date(lock: Lock) -> None:
 
 def sample() -> Lock:
     file = LockedFile(filename="acme-1.0-py3-none-any.whl", sha256=DIGEST, size=12)
+    sdist = LockedFile(filename="acme-1.0.tar.gz", sha256=DIGEST, size=10)
     return Lock(
         runtime=GLUE,
         request=("acme[x]==1.0",),
         pins=(
-            Pin(project=project_name("acme"), version=Version("1.0"), files=(file,), internal=True),
+            Pin(
+                project=project_name("acme"),
+                version=Version("1.0"),
+                files=(file,),
+                internal=True,
+                licence="MIT",
+                built_from=sdist,
+            ),
             Pin(project=project_name("boto3"), version=Version("1.40.61"), wanted_by=(project_name("acme"),)),
         ),
+        allowlist_sha256=DIGEST,
+        minimum_age_days=7,
     )
 
 
@@ -94,8 +114,10 @@ def test_the_file_of_a_lock_reads_like_this() -> None:
         '[[packages]]\nname = "acme"\nversion = "1.0"\nwheels = [\n'
         '    {name = "acme-1.0-py3-none-any.whl", path = "acme/acme-1.0-py3-none-any.whl", size = 12, '
         f'hashes = {{sha256 = "{DIGEST}"}}}},\n]\n\n'
-        "[packages.tool.glue-pkgmgr]\nwanted-by = []\ninternal = true\n\n"
-        '[tool.glue-pkgmgr]\nglue-version = "5.1"\nrequest = ["acme[x]==1.0"]\npreinstalled = [\n'
+        '[packages.tool.glue-pkgmgr]\nwanted-by = []\nchain = ["acme"]\ninternal = true\nlicence = "MIT"\n'
+        f'built-from = {{name = "acme-1.0.tar.gz", size = 10, hashes = {{sha256 = "{DIGEST}"}}}}\n\n'
+        f'[tool.glue-pkgmgr]\nglue-version = "5.1"\nallowlist-sha256 = "{DIGEST}"\nminimum-age-days = 7\n'
+        'request = ["acme[x]==1.0"]\npreinstalled = [\n'
         '    {name = "boto3", version = "1.40.61", wanted-by = ["acme"]},\n]\n'
     )
 
@@ -121,6 +143,10 @@ def test_the_file_of_a_lock_reads_like_this() -> None:
         (('name = "acme-1.0-', 'name = "evil-1.0-'), "evil-1.0-py3-none-any.whl"),
         (("py3-none-any.whl", "py3.whl"), "acme-1.0-py3.whl"),
         (('name = "boto3"', 'name = "acme"'), "acme is locked twice"),
+        (('name = "acme-1.0.tar.gz"', 'name = "acme-2.0.tar.gz"'), "is not an sdist of acme 1.0"),
+        (('name = "acme-1.0.tar.gz"', 'name = "acme-1.0-py3-none-any.whl"'), "is not an sdist of acme 1.0"),
+        (("minimum-age-days = 7\n", ""), "KeyError: 'minimum-age-days'"),
+        (('licence = "MIT"', "licence = 3"), "3 is not a text"),
         (('version = "1.40.61"', 'version = "one"'), "one"),
         (('wanted-by = ["acme"]', 'wanted-by = ["a b"]'), "'a b' is not a project name"),
         (("preinstalled = [", "preinstalled = ['boto3',"), "not a lock written by glue-pkgmgr"),
