@@ -7,11 +7,12 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from glue_pkgmgr.core.licence import LicenceRule, parse_licence_rule
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import Request, parse_items
@@ -21,6 +22,9 @@ from glue_pkgmgr.errors import SettingsError
 T = TypeVar("T")
 
 FILENAME = "glue-pkgmgr.toml"
+
+SERVICES = ("osv", "pypi", "esms")
+"""The vulnerability services that pip-audit knows."""
 
 _S3_FOLDER = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([^\s?#,]*/)?", re.ASCII)
 _LONGEST_MINUTES = 7 * 24 * 60  # Source: AWS Glue Developer Guide, "Adding jobs" (timeout)
@@ -53,21 +57,45 @@ class CodeArtifactSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySettings:
-    """What is allowed, and where it is written down. Paths are absolute."""
+    """What is allowed, and where it is written down. Paths are absolute.
+
+    `distinct` are projects of others that are not to be taken for look-alikes of internal ones. `build_sdists`
+    says that a release without any wheel is built by us.
+    """
 
     allowlist: Path
     locks: Path
     minimum_age: timedelta
     internal: frozenset[ProjectName]
+    distinct: frozenset[ProjectName] = frozenset()
+    build_sdists: bool = False
+    licences: LicenceRule = field(default_factory=LicenceRule)
+    vulnerabilities: VulnerabilitySettings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VulnerabilitySettings:
+    """Who is asked about known vulnerabilities: the advisory `file` (absolute), else the `service`.
+
+    `url` is where the service is asked, None for its usual address.
+    """
+
+    service: str = ""
+    url: str | None = None
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A named request for one Glue version; its lock lies in git."""
+    """A named request for one Glue version; its lock lies in git.
+
+    `may_break` are projects of the Glue image that its jobs do without: the closure may replace what they need.
+    """
 
     name: str
     modules: Request
     runtime: GlueRuntime
+    may_break: frozenset[ProjectName] = frozenset()
 
     @property
     def lock_filename(self) -> str:
@@ -173,10 +201,34 @@ def _policy(table: _Table, root: Path) -> PolicySettings:
         allowlist=root / table.string("allowlist", default="allowlist.toml"),
         locks=root / table.string("locks", default="locks"),
         minimum_age=timedelta(days=table.integer("minimum-age-days", default=7, least=0, most=_OLDEST_DAYS)),
-        internal=frozenset(project_name(name) for name in table.strings("internal", default=())),
+        internal=table.projects("internal"),
+        distinct=table.projects("distinct"),
+        build_sdists=table.one_of("sdists", ("refuse", "build")) == "build",
+        licences=_licences(table.table("licences", optional=True)),
+        vulnerabilities=_vulnerabilities(table, root),
     )
     table.done()
     return policy
+
+
+def _licences(table: _Table) -> LicenceRule:
+    allow, deny = table.strings("allow", default=()), table.strings("deny", default=())
+    table.done()
+    with _told_at(table.where):
+        return parse_licence_rule(allow, deny)
+
+
+def _vulnerabilities(policy: _Table, root: Path) -> VulnerabilitySettings | None:
+    table = policy.table("vulnerabilities", optional=True)
+    if not table:
+        return None
+    if "file" in table:
+        found = VulnerabilitySettings(file=root / table.string("file"))
+    else:
+        service = table.one_of("service", SERVICES)
+        found = VulnerabilitySettings(service=service, url=table.string("url") if "url" in table else None)
+    table.done()
+    return found
 
 
 def _bundle(name: str, table: _Table) -> Bundle:
@@ -188,8 +240,9 @@ def _bundle(name: str, table: _Table) -> Bundle:
     version = table.string("glue-version")
     with _told_at(f"{table.where}.glue-version"):
         runtime = glue_runtime(version)
+    may_break = table.projects("may-break")
     table.done()
-    return Bundle(name=name, modules=modules, runtime=runtime)
+    return Bundle(name=name, modules=modules, runtime=runtime, may_break=may_break)
 
 
 def _job(key: str, table: _Table, bundles: Mapping[str, Bundle]) -> JobSettings:
@@ -250,6 +303,12 @@ class _Table:
         self._content = content
         self._taken: set[str] = set()
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._content
+
+    def __bool__(self) -> bool:
+        return bool(self._content)
+
     def _take(self, key: str, kind: type, default: Any = None) -> Any:
         self._taken.add(key)
         value = self._content.get(key, default)
@@ -280,6 +339,19 @@ class _Table:
             if not isinstance(item, str):
                 raise SettingsError(f"{self.where}.{key}[{number}]: {item!r} is not a text")
         return list(value)
+
+    def projects(self, key: str) -> frozenset[ProjectName]:
+        with _told_at(f"{self.where}.{key}"):
+            return frozenset(project_name(name) for name in self.strings(key, default=()))
+
+    def one_of(self, key: str, known: tuple[str, ...]) -> str:
+        """Return one of `known`, the first where nothing is written."""
+        value = self.string(key, default=known[0])
+        if value not in known:
+            raise SettingsError(
+                f"{self.where}.{key}: {value!r} is none of {', '.join(known)}{_nearest(value, set(known))}"
+            )
+        return value
 
     def string_table(self, key: str) -> Mapping[str, str]:
         value = self._take(key, dict, {})

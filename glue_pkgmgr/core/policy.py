@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from packaging.version import Version
 
-from glue_pkgmgr.core.allowlist import AllowList
+from glue_pkgmgr.core.allowlist import AllowList, Approval
 from glue_pkgmgr.core.distribution import Distribution, InvalidFilename, parse_filename
+from glue_pkgmgr.core.licence import LicenceRule
+from glue_pkgmgr.core.lookalikes import lookalike
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
@@ -19,28 +21,39 @@ from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
 class Reason(StrEnum):
     """Why a file is hidden from the resolver, in the words a user reads."""
 
+    LOOK_ALIKE = "the name is easily taken for one of ours"
     NOT_APPROVED = "not approved"
     TOO_YOUNG = "younger than the minimum age"
     NO_UPLOAD_TIME = "the index tells no upload time, so its age is unknown"
     YANKED = "yanked"
-    NO_WHEEL = "no wheel"
+    NO_WHEEL = "no wheel, only an sdist"
     WRONG_WHEEL = "its wheels do not fit the Glue version"
     NO_HASH = "the index tells no SHA-256"
     UNREADABLE = "its file name cannot be read"
+    LICENCE = "its licence is refused"
+    VULNERABLE = "known to be vulnerable"
+    NOT_BUILDABLE = "no wheel can be built from its sdist"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hidden:
-    """A file the resolver does not see. `version` is None where the file name cannot be read."""
+    """A file the resolver does not see. `version` is None where the file name cannot be read.
+
+    `detail` says more than the reason: why it was yanked, from when it is old enough, which licence it has.
+    """
 
     filename: str
     version: Version | None
     reason: Reason
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowedFile:
-    """A wheel the resolver may choose, with how well it fits the Glue version (0 is best)."""
+    """A wheel the resolver may choose, or an sdist that we build one from.
+
+    `rank` tells how well it fits the Glue version: 0 is best.
+    """
 
     file: IndexFile
     distribution: Distribution
@@ -56,8 +69,20 @@ class AllowedPage:
     hidden: tuple[Hidden, ...]
 
     def of(self, version: Version) -> tuple[AllowedFile, ...]:
-        """Return the allowed wheels of one version, best first."""
+        """Return the allowed files of one version, best first."""
         return tuple(one for one in self.allowed if one.distribution.version == version)
+
+    def without(self, version: Version, reason: Reason, detail: str = "") -> AllowedPage:
+        """Return the page with the allowed files of `version` hidden for `reason`."""
+        gone = self.of(version)
+        hidden = tuple(
+            Hidden(filename=one.file.filename, version=version, reason=reason, detail=detail) for one in gone
+        )
+        return replace(
+            self,
+            allowed=tuple(one for one in self.allowed if one.distribution.version != version),
+            hidden=(*self.hidden, *hidden),
+        )
 
     @property
     def withheld(self) -> tuple[Hidden, ...]:
@@ -77,86 +102,136 @@ class AllowedPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The rules in force for one Glue version at one moment (`now`, aware UTC)."""
+    """The rules in force for one Glue version at one moment (`now`, aware UTC).
+
+    `distinct` names projects of others that are known and not meant for one of ours, however alike. With
+    `build_sdists` a release without any wheel is built by us. Without `approvals_needed` everything counts as
+    approved, all other rules standing: that is how the approvals that are missing are found.
+    """
 
     allowlist: AllowList
     internal: frozenset[ProjectName]
     minimum_age: timedelta
     runtime: GlueRuntime
     now: datetime
+    licences: LicenceRule = field(default_factory=LicenceRule)
+    distinct: frozenset[ProjectName] = frozenset()
+    build_sdists: bool = False
+    approvals_needed: bool = True
+
+    def taken_for(self, project: ProjectName) -> ProjectName | None:
+        """Return the internal project that `project` is easily taken for; None if there is none."""
+        return None if project in self.distinct else lookalike(project, self.internal)
+
+    def approvals_of(self, project: ProjectName, version: Version) -> list[Approval]:
+        """Return the approvals that cover a release now."""
+        return self.allowlist.covering(project, version, today=self.now.date(), runtime=self.runtime)
+
+    def licence_of(self, project: ProjectName, version: Version, stated: str | None) -> str | None:
+        """Return the licence that counts for a release: what an approval says, else what it states itself."""
+        return next((one.licence for one in self.approvals_of(project, version) if one.licence), stated)
 
     def split(self, page: IndexPage) -> AllowedPage:
         """Return what of `page` the resolver may see, and why not the rest.
 
         A release that the Glue image brings needs no approval and no age: every job has it anyway.
         """
-        allowed: list[AllowedFile] = []
-        hidden: list[Hidden] = []
-        for file in page.files:
-            try:
-                distribution = parse_filename(file.filename)
-            except InvalidFilename:
-                hidden.append(Hidden(filename=file.filename, version=None, reason=Reason.UNREADABLE))
-                continue
-            rank = self.runtime.rank(distribution.tags)
-            reason = self._fault(page.project, file, distribution, rank)
-            if reason is None and rank is not None:
-                allowed.append(AllowedFile(file=file, distribution=distribution, rank=rank))
+        if (ours := self.taken_for(page.project)) is not None:
+            hidden = tuple(_hidden(file, Reason.LOOK_ALIKE, str(ours)) for file in page.files)
+            return AllowedPage(project=page.project, allowed=(), hidden=hidden)
+        kept: list[AllowedFile] = []
+        held_back: list[Hidden] = []
+        named = [(file, _named(file)) for file in page.files]
+        with_wheels = {it.version for _, it in named if it is not None and it.is_wheel}
+        for file, distribution in named:
+            judged = self._judge(page.project, file, distribution, with_wheels)
+            if isinstance(judged, AllowedFile):
+                kept.append(judged)
             else:
-                hidden.append(
-                    Hidden(
-                        filename=file.filename,
-                        version=distribution.version,
-                        reason=reason or Reason.WRONG_WHEEL,
-                    )
-                )
+                held_back.append(judged)
         # By name too: the order of the index must not show, and a higher build number goes first.
-        allowed.sort(key=lambda it: (it.distribution.version, -it.rank, it.file.filename), reverse=True)
-        return AllowedPage(project=page.project, allowed=tuple(allowed), hidden=tuple(hidden))
+        kept.sort(key=lambda it: (it.distribution.version, -it.rank, it.file.filename), reverse=True)
+        return AllowedPage(project=page.project, allowed=tuple(kept), hidden=tuple(held_back))
+
+    def _judge(
+        self,
+        project: ProjectName,
+        file: IndexFile,
+        distribution: Distribution | None,
+        with_wheels: set[Version],
+    ) -> AllowedFile | Hidden:
+        if distribution is None or distribution.project != project:
+            return _hidden(file, Reason.UNREADABLE)
+        rank = self._rank(distribution, with_wheels)
+        fault = self._fault(project, file, distribution, rank)
+        if fault is None and rank is not None:
+            return AllowedFile(file=file, distribution=distribution, rank=rank)
+        reason, detail = fault or (Reason.WRONG_WHEEL, "")
+        return _hidden(file, reason, detail, version=distribution.version)
 
     def _fault(
         self, project: ProjectName, file: IndexFile, distribution: Distribution, rank: int | None
-    ) -> Reason | None:
+    ) -> tuple[Reason, str] | None:
+        version = distribution.version
+        in_image = self.runtime.preinstalled.get(project) == version
+        approvals = [] if in_image else self.approvals_of(project, version)
         # The decision people took comes first: "not approved" is what they can act on.
-        if distribution.project != project:
-            return Reason.UNREADABLE
-        in_image = self.runtime.preinstalled.get(project) == distribution.version
-        if not in_image and not self.allowlist.allows(
-            project, distribution.version, today=self.now.date(), runtime=self.runtime
-        ):
-            return Reason.NOT_APPROVED
-        if not distribution.is_wheel:
-            return Reason.NO_WHEEL
+        if not in_image and not approvals and self.approvals_needed:
+            return Reason.NOT_APPROVED, ""
         if rank is None:
-            return Reason.WRONG_WHEEL
+            return (Reason.WRONG_WHEEL if distribution.is_wheel else Reason.NO_WHEEL), ""
         if file.sha256 is None:
-            return Reason.NO_HASH
-        return None if in_image else self._release_fault(project, file)
+            return Reason.NO_HASH, ""
+        return None if in_image else self._release_fault(project, file, approvals)
 
-    def _release_fault(self, project: ProjectName, file: IndexFile) -> Reason | None:
-        if file.yanked is not None:
-            return Reason.YANKED
-        return None if project in self.internal else self._age_fault(file)
+    def _release_fault(
+        self, project: ProjectName, file: IndexFile, approvals: Iterable[Approval]
+    ) -> tuple[Reason, str] | None:
+        if file.yanked is not None and not any(one.allow_yanked for one in approvals):
+            return Reason.YANKED, file.yanked
+        exempt = project in self.internal or any(one.allow_young for one in approvals)
+        return None if exempt else self._age_fault(file)
 
-    def _age_fault(self, file: IndexFile) -> Reason | None:
+    def _rank(self, distribution: Distribution, with_wheels: set[Version]) -> int | None:
+        if distribution.is_wheel:
+            return self.runtime.rank(distribution.tags)
+        # Where there are wheels, of whatever platform, the sdist may hold native code.
+        built = self.build_sdists and distribution.version not in with_wheels
+        return len(self.runtime.tags) if built else None
+
+    def _age_fault(self, file: IndexFile) -> tuple[Reason, str] | None:
         if not self.minimum_age:
             return None
         if file.upload_time is None:
-            return Reason.NO_UPLOAD_TIME
-        return Reason.TOO_YOUNG if self.now - file.upload_time < self.minimum_age else None
+            return Reason.NO_UPLOAD_TIME, ""
+        old_enough = file.upload_time + self.minimum_age
+        return (Reason.TOO_YOUNG, f"from {old_enough:%Y-%m-%d}") if self.now < old_enough else None
+
+
+def _named(file: IndexFile) -> Distribution | None:
+    try:
+        return parse_filename(file.filename)
+    except InvalidFilename:
+        return None
+
+
+def _hidden(file: IndexFile, reason: Reason, detail: str = "", *, version: Version | None = None) -> Hidden:
+    if version is None and (named := _named(file)) is not None:
+        version = named.version
+    return Hidden(filename=file.filename, version=version, reason=reason, detail=detail)
 
 
 def summarise(hidden: Iterable[Hidden], most: int = 5) -> str:
     """Return hidden files in one phrase: for each reason its versions, newest first, at most `most` of them."""
-    by_reason: dict[Reason, set[Version]] = {}
+    by_reason: dict[tuple[Reason, str], set[Version]] = {}
     for one in hidden:
         if one.version is not None:
-            by_reason.setdefault(one.reason, set()).add(one.version)
+            by_reason.setdefault((one.reason, one.detail), set()).add(one.version)
+    ranks = list(Reason)
     phrases = []
-    for reason in Reason:
-        versions = sorted(by_reason.get(reason, ()), reverse=True)
-        if versions:
-            shown = ", ".join(map(str, versions[:most]))
-            more = f" and {len(versions) - most} more" if len(versions) > most else ""
-            phrases.append(f"{shown}{more}: {reason}")
+    for reason, detail in sorted(by_reason, key=lambda it: (ranks.index(it[0]), it[1])):
+        versions = sorted(by_reason[reason, detail], reverse=True)
+        shown = ", ".join(map(str, versions[:most]))
+        more = f" and {len(versions) - most} more" if len(versions) > most else ""
+        phrases.append(f"{shown}{more}: {reason}{f' ({detail})' if detail else ''}")
     return "; ".join(phrases)

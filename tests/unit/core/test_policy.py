@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -24,10 +25,12 @@ def policy(
     glue: str = "5.1",
     internal: bool = False,
     days: int = 7,
+    rules: dict[str, object] | None = None,
     **more: object,
 ) -> Policy:
     approval = make_approval(project, versions, approved_by="us", reason="why", **more)  # type: ignore[arg-type]
     return Policy(
+        **(rules or {}),  # type: ignore[arg-type]
         allowlist=AllowList((approval,)),
         internal=frozenset({ACME} if internal else ()),
         minimum_age=timedelta(days=days),
@@ -152,3 +155,101 @@ def test_hidden_files_are_told_by_reason_newest_version_first() -> None:
     assert summarise(hidden) == "2.0, 1.10, 1.9, 0.1: not approved; 3: yanked"
     assert summarise(hidden, most=2) == "2.0, 1.10 and 2 more: not approved; 3: yanked"
     assert summarise([]) == ""
+
+
+def test_a_detail_says_more_than_the_reason() -> None:
+    files = [
+        file("acme-3.0-py3-none-any.whl", upload_time=NOW - timedelta(days=2)),
+        file("acme-2.0-py3-none-any.whl", yanked="deletes the table"),
+        file("acme-1.0-py3-none-any.whl", yanked=""),
+    ]
+    split = policy().split(IndexPage(project=ACME, files=tuple(files)))
+    assert summarise(split.withheld) == (
+        "3.0: younger than the minimum age (from 2026-11-27); 1.0: yanked; 2.0: yanked (deletes the table)"
+    )
+
+
+# Exceptions of an approval
+
+
+@pytest.mark.parametrize("uploaded", [NOW, None])
+def test_an_approval_may_let_one_young_release_in(uploaded: datetime | None) -> None:
+    rules = policy("==1.0", allow_young="CVE fix")
+    assert reason(rules, file(upload_time=uploaded)) is None
+    assert reason(rules, file(upload_time=uploaded, yanked="")) is Reason.YANKED
+
+
+def test_an_approval_may_let_one_yanked_release_in() -> None:
+    rules = policy("==1.0", allow_yanked="only the sdist is bad")
+    assert reason(rules, file(yanked="bad sdist")) is None
+    assert reason(rules, file(yanked="", upload_time=NOW)) is Reason.TOO_YOUNG
+
+
+def test_an_exception_counts_no_longer_than_its_approval() -> None:
+    rules = policy("==1.0", allow_young="fix", until=date(2026, 11, 21))
+    assert reason(rules, file(upload_time=NOW)) is Reason.NOT_APPROVED
+
+
+def test_an_exception_does_not_make_up_for_a_missing_hash_or_wheel() -> None:
+    rules = policy("==1.0", allow_young="fix", allow_yanked="fix")
+    assert reason(rules, file(hashes={})) is Reason.NO_HASH
+    assert reason(rules, file("acme-1.0.tar.gz")) is Reason.NO_WHEEL
+
+
+# Names
+
+
+def test_everything_of_a_look_alike_is_hidden_although_it_is_approved() -> None:
+    rules = policy(project="acme-x", rules={"distinct": frozenset()})
+    ours = replace(rules, internal=frozenset({project_name("acmex")}))
+    one = file("acme_x-1.0-py3-none-any.whl")
+    assert reason(rules, one, "acme-x") is None
+    assert reason(ours, one, "acme-x") is Reason.LOOK_ALIKE
+    assert reason(replace(ours, distinct=frozenset({project_name("acme-x")})), one, "acme-x") is None
+
+
+# What is found when approvals are left aside
+
+
+def test_without_approvals_all_other_rules_stand() -> None:
+    rules = replace(policy("==9"), approvals_needed=False)
+    assert reason(rules, file()) is None
+    assert reason(rules, file(yanked="")) is Reason.YANKED
+    assert reason(rules, file(upload_time=NOW)) is Reason.TOO_YOUNG
+
+
+# Wheels built from sdists
+
+
+def split_names(rules: Policy, *names: str) -> tuple[list[str], list[tuple[str, Reason]]]:
+    split = rules.split(IndexPage(project=ACME, files=tuple(map(file, names))))
+    return [it.file.filename for it in split.allowed], [(it.filename, it.reason) for it in split.hidden]
+
+
+def test_an_sdist_counts_as_a_wheel_to_be_only_where_there_is_no_wheel_of_any_platform() -> None:
+    rules = policy(rules={"build_sdists": True})
+    assert split_names(rules, "acme-1.0.tar.gz") == (["acme-1.0.tar.gz"], [])
+    assert split_names(policy(), "acme-1.0.tar.gz") == ([], [("acme-1.0.tar.gz", Reason.NO_WHEEL)])
+    mac = "acme-1.0-cp311-cp311-macosx_11_0_arm64.whl"
+    assert split_names(rules, "acme-1.0.tar.gz", mac) == (
+        [],
+        [("acme-1.0.tar.gz", Reason.NO_WHEEL), (mac, Reason.WRONG_WHEEL)],
+    )
+    assert reason(rules, file("acme-1.0.tar.gz", hashes={})) is Reason.NO_HASH
+    assert reason(rules, file("acme-1.0.tar.gz", upload_time=NOW)) is Reason.TOO_YOUNG
+
+
+# Licences
+
+
+def test_the_licence_that_a_person_established_counts() -> None:
+    assert policy(licence="MIT").licence_of(ACME, Version("1.0"), "GPL-3.0-only") == "MIT"
+    assert policy().licence_of(ACME, Version("1.0"), "GPL-3.0-only") == "GPL-3.0-only"
+    assert policy().licence_of(ACME, Version("1.0"), None) is None
+
+
+def test_a_release_can_be_hidden_afterwards_with_its_reason() -> None:
+    page = policy().split(IndexPage(project=ACME, files=(file(), file("acme-2.0-py3-none-any.whl"))))
+    left = page.without(Version("1.0"), Reason.LICENCE, "GPL-3.0-only is denied")
+    assert [it.file.filename for it in left.allowed] == ["acme-2.0-py3-none-any.whl"]
+    assert summarise(left.withheld) == "1.0: its licence is refused (GPL-3.0-only is denied)"
