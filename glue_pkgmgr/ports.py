@@ -10,10 +10,11 @@ from typing import Protocol
 
 from packaging.version import Version
 
+from glue_pkgmgr.core.advisory import Advisory
 from glue_pkgmgr.core.built_file import BuiltFile
 from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl
 from glue_pkgmgr.core.job import JobRun, JobRunId, LogLine
-from glue_pkgmgr.core.names import ProjectName
+from glue_pkgmgr.core.names import ProjectName, Release
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import Request
 from glue_pkgmgr.core.runtime import GlueRuntime
@@ -183,10 +184,16 @@ class Unresolvable(NotInstallable):
 class Resolver(Protocol):
     """Resolves a request against a view of an index."""
 
-    def resolve(self, request: Request, runtime: GlueRuntime, index: VisibleIndex) -> Sequence[ResolvedRelease]:
+    def resolve(
+        self,
+        request: Request,
+        runtime: GlueRuntime,
+        index: VisibleIndex,
+        preferred: Mapping[ProjectName, Version],
+    ) -> Sequence[ResolvedRelease]:
         """Return the full closure of `request` for `runtime`, sorted by project.
 
-        Releases of the Glue image are preferred where they fit.
+        Of each project the `preferred` version is taken where it fits, else the newest that does.
 
         Raises: Unresolvable; IndexAccessError when the index failed meanwhile.
         """
@@ -229,3 +236,25 @@ class Uploader(Protocol):
 
 OpenUploader = Callable[[IndexUrl], Uploader]
 """Opens the repository behind an index URL for uploads."""
+
+
+class SdistBuilder(Protocol):
+    """Builds wheels from the sdists of an index."""
+
+    def wheel_of(self, index: PackageIndex, sdist: IndexFile) -> BuiltFile:
+        """Return the pure-Python wheel built from an sdist of `index`, reproducible to the byte.
+
+        Raises: NotInstallable when it cannot be built, or the wheel is not pure Python; IndexAccessError.
+        """
+        ...
+
+
+class Advisories(Protocol):
+    """Knows the vulnerabilities of releases."""
+
+    def of(self, releases: Sequence[Release]) -> Mapping[Release, Sequence[Advisory]]:
+        """Return the advisories of each release that has some.
+
+        Raises: IndexAccessError when the service cannot be asked; SettingsError for an unreadable file.
+        """
+        ...

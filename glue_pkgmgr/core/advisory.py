@@ -5,8 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from packaging.version import Version
+
 # `Release` comes from `names`: the allow-list holds exceptions, so it imports this module.
 from glue_pkgmgr.core.names import ProjectName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advisory:
+    """One known vulnerability: its id, other names of it, and the versions that no longer have it."""
+
+    id: str
+    aliases: tuple[str, ...] = ()
+    fixed: tuple[Version, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
