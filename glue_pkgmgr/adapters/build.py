@@ -4,36 +4,31 @@ from __future__ import annotations
 
 import copy
 import gzip
-import os
-import subprocess
-import sys
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Literal
-from urllib.parse import unquote, urlsplit
 
 import uv
-from build import BuildBackendException, BuildException, ProjectBuilder
 
+from glue_pkgmgr.adapters.backend import (
+    INSTALL_SECONDS,
+    SOURCE_DATE,
+    Hooks,
+    build_distribution,
+    credentials,
+    last_words,
+    new_environment,
+)
 from glue_pkgmgr.core.built_file import BuiltFile
 from glue_pkgmgr.core.distribution import parse_filename, sha256_hex
-from glue_pkgmgr.errors import GluePkgmgrError, IndexAccessError, SettingsError
-from glue_pkgmgr.index_source import IndexSource, configured_index, installer_environment
-from glue_pkgmgr.process import Finished, run
+from glue_pkgmgr.errors import IndexAccessError, SettingsError
+from glue_pkgmgr.index_source import configured_index, installer_environment
+from glue_pkgmgr.process import run
 
-SOURCE_DATE = 1_577_836_800
-"""The time all built files carry: 2020-01-01T00:00:00Z.
-
-A constant, not the commit's time: a checkout, an export without git and an unpacked sdist must give the same
-bytes. Source: reproducible-builds.org, `SOURCE_DATE_EPOCH`; zip archives know no time before 1980.
-"""
-
-_INSTALL_SECONDS = 600.0
 _HOOK_SECONDS = 1800.0
-_LINES_TOLD = 12  # of a failed program's output
 _CHUNK = 1024 * 1024
 # A build backend is other people's code: it gets no credentials it has no use for.
 _WITHHELD = ("AWS_", "TWINE_")
@@ -62,38 +57,20 @@ class ProjectBuild:
         if not (source / "pyproject.toml").is_file():
             raise SettingsError(f"nothing to build in {source}: it has no pyproject.toml; name a project's folder")
         with _scratch(out) as scratch:
-            python = self._new_environment(scratch / "environment")
-            sdist = self._call("sdist", source, python, scratch)
+            python = new_environment(scratch / "environment", self._environ)
+            build_one = partial(
+                build_distribution,
+                out=scratch,
+                python=python,
+                install=partial(self._install, python),
+                hooks=Hooks(self._hook_environment(), python, timeout=_HOOK_SECONDS),
+            )
+            sdist = build_one("sdist", source)
             _normalise(sdist)
-            wheel = self._call("wheel", _unpack(sdist, scratch / "source"), python, scratch)
+            wheel = build_one("wheel", _unpack(sdist, scratch / "source"))
             return [_moved(file, out) for file in (sdist, wheel)]
 
-    def _new_environment(self, folder: Path) -> Path:
-        command: list[str | Path] = [
-            uv.find_uv_bin(),
-            "venv",
-            "--quiet",
-            "--no-project",
-            "--python",
-            sys.executable,
-            folder,
-        ]
-        finished = run(command, env=installer_environment(self._environ, None), timeout=_INSTALL_SECONDS)
-        if not finished.ok:
-            raise SettingsError(f"cannot make an environment to build in: {_last_words(finished)}")
-        return folder / "bin" / "python"
-
-    def _call(self, kind: Literal["sdist", "wheel"], source: Path, python: Path, out: Path) -> Path:
-        """Build one distribution (`sdist` or `wheel`) and return its path."""
-        with _build_errors(source):
-            builder = ProjectBuilder(
-                source, python_executable=os.fspath(python), runner=_Hooks(self._environ, python)
-            )
-            self._install(builder.build_system_requires, python)
-            self._install(builder.get_requires_for_build(kind), python)
-            return Path(builder.build(kind, out))
-
-    def _install(self, requirements: Iterable[str], python: Path) -> None:
+    def _install(self, python: Path, requirements: Collection[str]) -> None:
         wanted = sorted(requirements)
         if not wanted:
             return
@@ -101,41 +78,18 @@ class ProjectBuild:
         finished = run(
             [uv.find_uv_bin(), "pip", "install", "--quiet", "--python", python, "--", *wanted],
             env=installer_environment(self._environ, index),
-            timeout=_INSTALL_SECONDS,
-            secrets=_credentials(index),
+            timeout=INSTALL_SECONDS,
+            secrets=credentials(index),
         )
         if not finished.ok:
             raise IndexAccessError(
                 f"cannot install the build requirements {', '.join(wanted)} from {index.redacted}: "
-                f"{_last_words(finished)}"
+                f"{last_words(finished)}"
             )
 
-
-class _Hooks:
-    """Runs the backend's hooks, for `build`, which calls it."""
-
-    def __init__(self, environ: Mapping[str, str], python: Path) -> None:
-        kept = installer_environment(environ, None)
-        self._env = {k: v for k, v in kept.items() if not k.startswith(_WITHHELD) and k != "PYTHONPATH"}
-        self._env.update(
-            PATH=os.pathsep.join([os.fspath(python.parent), environ.get("PATH", os.defpath)]),
-            SOURCE_DATE_EPOCH=str(SOURCE_DATE),
-            PYTHONHASHSEED="0",
-            TZ="UTC",
-        )
-
-    def __call__(
-        self,
-        cmd: Sequence[str],
-        cwd: str | os.PathLike[str] | None = None,
-        extra_environ: Mapping[str, str] | None = None,
-    ) -> None:
-        # Files a backend writes carry the umask into the archive; only a child can have one of its own.
-        with_umask = ["/bin/sh", "-c", 'umask 022 && exec "$@"', "sh", *cmd]
-        env = {**self._env, **(extra_environ or {})}
-        finished = run(with_umask, env=env, cwd=None if cwd is None else Path(cwd), timeout=_HOOK_SECONDS)
-        if not finished.ok:
-            raise subprocess.CalledProcessError(finished.returncode, list(cmd), stderr=_last_words(finished))
+    def _hook_environment(self) -> dict[str, str]:
+        kept = installer_environment(self._environ, None)
+        return {k: v for k, v in kept.items() if not k.startswith(_WITHHELD) and k != "PYTHONPATH"}
 
 
 @contextmanager
@@ -148,31 +102,6 @@ def _scratch(out: Path) -> Iterator[Path]:
         raise SettingsError(f"cannot write to {out}: {e.strerror}; check the folder and free space") from e
     with folder as path:
         yield Path(path).resolve()
-
-
-@contextmanager
-def _build_errors(source: Path) -> Iterator[None]:
-    failed = f"cannot build {source.resolve().name}"
-    try:
-        yield
-    except BuildBackendException as e:
-        cause = e.exception
-        if isinstance(cause, GluePkgmgrError):
-            raise cause from e
-        words = cause.stderr if isinstance(cause, subprocess.CalledProcessError) else str(cause)
-        raise SettingsError(f"{failed}: {e}\n{words}" if words else f"{failed}: {e}") from e
-    except BuildException as e:
-        raise SettingsError(f"{failed}: {e}") from e
-
-
-def _last_words(finished: Finished) -> str:
-    lines = [line for line in (finished.stdout + finished.stderr).splitlines() if line.strip()]
-    return "\n".join(lines[-_LINES_TOLD:]) or f"ended with status {finished.returncode}"
-
-
-def _credentials(index: IndexSource) -> list[str]:
-    password = urlsplit(index.url).password
-    return [password, unquote(password)] if password else []
 
 
 def _normalise(sdist: Path) -> None:

@@ -1,0 +1,127 @@
+"""A project's PEP 517 backend, run in an environment of its own: the one way we build a distribution file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+import uv
+from build import BuildBackendException, BuildException, ProjectBuilder
+
+from glue_pkgmgr.errors import GluePkgmgrError, SettingsError
+from glue_pkgmgr.index_source import IndexSource, installer_environment
+from glue_pkgmgr.process import Finished, run
+
+SOURCE_DATE = 1_577_836_800
+"""The time all built files carry: 2020-01-01T00:00:00Z.
+
+A constant, not the commit's time: a checkout, an export without git and an unpacked sdist must give the same
+bytes. Source: reproducible-builds.org, `SOURCE_DATE_EPOCH`; zip archives know no time before 1980.
+"""
+
+INSTALL_SECONDS = 600.0
+_LINES_TOLD = 12  # of a failed program's output
+
+Install = Callable[[Collection[str]], None]
+"""Installs build requirements (PEP 508) into the environment of a build; called once for each stage."""
+
+
+class BuildFailed(SettingsError):
+    """The backend failed, or the project does not say how it is built; the text has its last words."""
+
+
+class Hooks:
+    """Runs a backend's hooks, for `build`, which calls it.
+
+    They see `environ` and what makes builds repeatable, and each is ended after `timeout` seconds.
+    """
+
+    def __init__(self, environ: Mapping[str, str], python: Path, *, timeout: float) -> None:
+        self._timeout = timeout
+        self._env = {
+            **environ,
+            "PATH": os.pathsep.join([os.fspath(python.parent), environ.get("PATH", os.defpath)]),
+            "SOURCE_DATE_EPOCH": str(SOURCE_DATE),
+            "PYTHONHASHSEED": "0",
+            "TZ": "UTC",
+        }
+
+    def __call__(
+        self,
+        cmd: Sequence[str],
+        cwd: str | os.PathLike[str] | None = None,
+        extra_environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run one hook. Raises: CalledProcessError, which `build` expects; ProcessTimeout."""
+        # Files a backend writes carry the umask into the archive; only a child can have one of its own.
+        with_umask = ["/bin/sh", "-c", 'umask 022 && exec "$@"', "sh", *cmd]
+        env = {**self._env, **(extra_environ or {})}
+        finished = run(with_umask, env=env, cwd=None if cwd is None else Path(cwd), timeout=self._timeout)
+        if not finished.ok:
+            raise subprocess.CalledProcessError(finished.returncode, list(cmd), stderr=last_words(finished))
+
+
+def new_environment(folder: Path, environ: Mapping[str, str]) -> Path:
+    """Make an empty virtual environment in `folder` with our own Python and return its interpreter.
+
+    Raises: SettingsError.
+    """
+    command: list[str | Path] = [
+        *(uv.find_uv_bin(), "venv", "--quiet", "--no-project"),
+        *("--python", sys.executable, folder),
+    ]
+    finished = run(command, env=installer_environment(environ, None), timeout=INSTALL_SECONDS)
+    if not finished.ok:
+        raise SettingsError(f"cannot make an environment to build in: {last_words(finished)}")
+    return folder / "bin" / "python"
+
+
+def build_distribution(
+    kind: Literal["sdist", "wheel"], source: Path, out: Path, *, python: Path, install: Install, hooks: Hooks
+) -> Path:
+    """Build the project in folder `source` into folder `out` and return the file.
+
+    `install` first gets what the project requires, then what the backend asks for beside it. A project
+    without pyproject.toml is built by setuptools.
+
+    Raises: BuildFailed; ProcessTimeout; what `install` raises.
+    Source: PEP 517 (hooks, and "Source trees" for a missing pyproject.toml), PEP 518 (requirements).
+    """
+    with _build_errors(source):
+        builder = ProjectBuilder(source, python_executable=os.fspath(python), runner=hooks)
+        install(builder.build_system_requires)
+        install(builder.get_requires_for_build(kind))
+        return Path(builder.build(kind, out))
+
+
+@contextmanager
+def _build_errors(source: Path) -> Iterator[None]:
+    failed = f"cannot build {source.resolve().name}"
+    try:
+        yield
+    except BuildBackendException as e:
+        cause = e.exception
+        if isinstance(cause, GluePkgmgrError):
+            raise cause from e
+        words = cause.stderr if isinstance(cause, subprocess.CalledProcessError) else str(cause)
+        raise BuildFailed(f"{failed}: {e}\n{words}" if words else f"{failed}: {e}") from e
+    except BuildException as e:
+        raise BuildFailed(f"{failed}: {e}") from e
+
+
+def last_words(finished: Finished) -> str:
+    """Return the last lines of what a program printed, or its exit status if it printed nothing."""
+    lines = [line for line in (finished.stdout + finished.stderr).splitlines() if line.strip()]
+    return "\n".join(lines[-_LINES_TOLD:]) or f"ended with status {finished.returncode}"
+
+
+def credentials(index: IndexSource) -> list[str]:
+    """Return the texts that must not be seen in the output of a child that was given `index`."""
+    password = urlsplit(index.url).password
+    return [password, unquote(password)] if password else []
