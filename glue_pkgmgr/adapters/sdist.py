@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,7 +104,10 @@ class SdistWheels:
         out = scratch / "out"
         out.mkdir()
         try:
-            return build_distribution("wheel", source, out, python=python, install=build_set.install, hooks=hooks)
+            with warnings.catch_warnings(action="ignore"):  # of the backend, about code that is not our user's
+                return build_distribution(
+                    "wheel", source, out, python=python, install=build_set.install, hooks=hooks
+                )
         except (BuildFailed, ProcessTimeout) as e:
             if compiler_called.exists():
                 raise NotInstallable(

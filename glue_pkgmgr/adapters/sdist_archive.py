@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import io
 import posixpath
 import shutil
 import stat
@@ -126,14 +125,15 @@ def _link_target(name: str, target: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
 
 
-class _Bounded(io.RawIOBase):
-    """Reads `file` and refuses once more than `most` bytes have come: headers can be bombs too."""
+class _Bounded(gzip.GzipFile):
+    """Unzips a file and refuses once more than `most` bytes have come: headers can be bombs too."""
 
-    def __init__(self, file: IO[bytes], most: int) -> None:
-        self._file, self._left, self._most = file, most, most
+    def __init__(self, path: Path, most: int) -> None:
+        super().__init__(path)
+        self._left, self._most = most, most
 
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
         self._left -= len(data)
         if self._left < 0:
             raise _Refused(f"it unpacks to more than {self._most} bytes")
@@ -142,7 +142,7 @@ class _Bounded(io.RawIOBase):
 
 def _tar_members(sdist: Path, most_bytes: int) -> Iterator[_Member]:
     # Read as a stream: a bomb is met block by block, and no index of it has to fit into memory.
-    with gzip.open(sdist) as unzipped, tarfile.open(fileobj=_Bounded(unzipped, most_bytes), mode="r|") as archive:
+    with _Bounded(sdist, most_bytes) as unzipped, tarfile.open(fileobj=unzipped, mode="r|") as archive:
         for member in archive:
             executable = bool(member.mode & stat.S_IXUSR)
             if member.isreg():
