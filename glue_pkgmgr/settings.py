@@ -33,13 +33,18 @@ _OLDEST_DAYS = 3650
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeArtifactSettings:
-    """Where packages live: one domain, the store and the approved repository."""
+    """Where packages live: one domain, the store and the approved repository.
+
+    `open_upstream` says that the approved repository has the store as its upstream. That is the weaker shape:
+    a job that goes around us can install whatever the store reaches.
+    """
 
     domain: str
     owner: str
     region: str
     store: str
     repository: str
+    open_upstream: bool = False
 
     @property
     def approved_repository(self) -> RepositoryAddress:
@@ -187,7 +192,10 @@ def parse_settings(content: Mapping[str, Any], path: Path) -> Settings:
 
 def _codeartifact(table: _Table) -> CodeArtifactSettings:
     names = ("domain", "owner", "region", "store", "repository")
-    settings = CodeArtifactSettings(**{name: table.string(name) for name in names})
+    settings = CodeArtifactSettings(
+        **{name: table.string(name) for name in names},
+        open_upstream=table.one_of("upstream", ("none", "open")) == "open",
+    )
     table.done()
     if settings.store == settings.repository:
         raise SettingsError(f"{table.where}: store and repository are both {settings.store!r}; they must differ")

@@ -77,6 +77,15 @@ def test_what_may_be_left_out_has_its_default() -> None:
     assert (settings.bundles, settings.jobs, settings.projects) == ({}, {}, ())
 
 
+@pytest.mark.parametrize(("upstream", "is_open"), [("none", False), ("open", True)])
+def test_the_approved_repository_has_the_store_behind_it_only_if_the_settings_say_so(
+    upstream: str, is_open: bool
+) -> None:
+    settings = parse('repository = "approved"', f'repository = "approved"\nupstream = "{upstream}"')
+    assert settings.codeartifact.open_upstream is is_open
+    assert not parse().codeartifact.open_upstream
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
@@ -90,6 +99,8 @@ def test_what_may_be_left_out_has_its_default() -> None:
         ('"acme"', '" "', "codeartifact.domain is empty"),
         ('"acme"', '"Acme"', "domain 'Acme' is not 2 to 50 lower-case"),
         ('"approved"', '"pypi-store"', "store and repository are both 'pypi-store'; they must differ"),
+        ('repository = "approved"', 'repository = "approved"\nupstream = "opne"', "did you mean 'open'"),
+        ('repository = "approved"', 'repository = "approved"\nupstream = true', "upstream: True is not a text"),
         ("= 14", "= -1", "minimum-age-days: -1 is below 0"),
         ("= 14", "= true", "minimum-age-days: True is not a whole number"),
         ("= 14", "= 999999999999", "minimum-age-days: 999999999999 is above 3650"),
