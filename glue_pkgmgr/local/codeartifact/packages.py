@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from glue_pkgmgr.core.names import ProjectName, project_name
+from glue_pkgmgr.core.repository import OriginControls
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.local.codeartifact.domains import Params, Places, Result
 from glue_pkgmgr.local.codeartifact.paging import page_of
 from glue_pkgmgr.local.codeartifact.protocol import invalid, not_found, not_implemented
-from glue_pkgmgr.local.packages.releases import OriginControls, Release, Repository
+from glue_pkgmgr.local.packages.releases import Release, Repository
 
 
 class Packages:

@@ -16,6 +16,7 @@ from packaging.version import Version
 from werkzeug.wrappers import Response
 
 from glue_pkgmgr.core.names import ProjectName
+from glue_pkgmgr.core.repository import Status
 from glue_pkgmgr.local.codeartifact.domains import Params, Places, Result
 from glue_pkgmgr.local.codeartifact.packages import Packages
 from glue_pkgmgr.local.codeartifact.paging import page_of
@@ -29,7 +30,6 @@ from glue_pkgmgr.local.packages.releases import (
     Origin,
     Release,
     Repository,
-    Status,
     revision_of,
 )
 from glue_pkgmgr.local.packages.upstream import Download

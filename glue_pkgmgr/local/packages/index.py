@@ -19,6 +19,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from glue_pkgmgr.core.index_url import USER
 from glue_pkgmgr.core.names import ProjectName, project_name
+from glue_pkgmgr.core.repository import Status
 from glue_pkgmgr.core.simple_api import (
     JSON_TYPE,
     IndexFile,
@@ -31,7 +32,7 @@ from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.local.packages.blobs import CHUNK
 from glue_pkgmgr.local.packages.publishing import Publisher, PublishRefused, Upload
 from glue_pkgmgr.local.packages.reach import Offer, Reach
-from glue_pkgmgr.local.packages.releases import Asset, Repository, Status
+from glue_pkgmgr.local.packages.releases import Asset, Repository
 from glue_pkgmgr.local.packages.store import PackageStore
 from glue_pkgmgr.local.packages.tokens import TokenBook
 from glue_pkgmgr.local.packages.upstream import Download, UpstreamFailed

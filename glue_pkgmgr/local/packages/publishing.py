@@ -15,10 +15,11 @@ from packaging.version import InvalidVersion, Version
 
 from glue_pkgmgr.core.distribution import Distribution, parse_filename
 from glue_pkgmgr.core.names import project_name
+from glue_pkgmgr.core.repository import Status
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.local.packages.blobs import Digests
 from glue_pkgmgr.local.packages.reach import Reach
-from glue_pkgmgr.local.packages.releases import FIRST_PUBLISHED, Asset, Origin, Repository, Status
+from glue_pkgmgr.local.packages.releases import FIRST_PUBLISHED, Asset, Origin, Repository
 from glue_pkgmgr.local.packages.store import Occupied, PackageStore
 
 MOST_ASSETS = 350

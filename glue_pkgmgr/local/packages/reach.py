@@ -15,6 +15,7 @@ from pathlib import Path
 
 from glue_pkgmgr.core.distribution import InvalidFilename, parse_filename
 from glue_pkgmgr.core.names import ProjectName
+from glue_pkgmgr.core.repository import Status
 from glue_pkgmgr.local.packages.blobs import Digests
 from glue_pkgmgr.local.packages.releases import (
     FIRST_BROUGHT_IN,
@@ -23,7 +24,6 @@ from glue_pkgmgr.local.packages.releases import (
     Origin,
     Release,
     Repository,
-    Status,
 )
 from glue_pkgmgr.local.packages.store import Occupied, PackageStore
 from glue_pkgmgr.local.packages.upstream import Download, Upstream, UpstreamFailed

@@ -7,28 +7,13 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from glue_pkgmgr.core.names import ProjectName
+from glue_pkgmgr.core.repository import OriginControls, Status
 from glue_pkgmgr.core.simple_api import IndexFile
 
 PUBLIC_INDEX = "public:pypi"
 """The one external connection for the format `pypi` (CodeArtifact User Guide, "external connections")."""
-
-
-class Status(StrEnum):
-    """What may be done with a release. Source: CodeArtifact User Guide, "Package version status"."""
-
-    PUBLISHED = "Published"
-    UNLISTED = "Unlisted"  # downloadable, but on no page
-    ARCHIVED = "Archived"  # not downloadable, can come back
-    DISPOSED = "Disposed"  # its assets are deleted for good
-    DELETED = "Deleted"  # only ever an answer: the release is gone
-
-    @property
-    def downloadable(self) -> bool:
-        """Whether the files of such a release are handed out."""
-        return self in (Status.PUBLISHED, Status.UNLISTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +38,6 @@ class Repository:
     created: datetime
     upstreams: tuple[str, ...]
     connection: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OriginControls:
-    """How new versions of a package may come in: by publishing, from upstream."""
-
-    publish: bool
-    upstream: bool
 
 
 # The controls of a package by the way of its first release.

@@ -17,16 +17,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from glue_pkgmgr.core.names import ProjectName
+from glue_pkgmgr.core.repository import OriginControls, Status
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.local.packages.blobs import BlobFolder, Digests
 from glue_pkgmgr.local.packages.releases import (
     Asset,
     Domain,
     Origin,
-    OriginControls,
     Release,
     Repository,
-    Status,
     revision_of,
 )
 

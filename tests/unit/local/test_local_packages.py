@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from glue_pkgmgr.core.names import ProjectName
+from glue_pkgmgr.core.repository import OriginControls, Status
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.local.packages.blobs import Digests
 from glue_pkgmgr.local.packages.releases import (
@@ -15,9 +16,7 @@ from glue_pkgmgr.local.packages.releases import (
     FIRST_PUBLISHED,
     Asset,
     Origin,
-    OriginControls,
     Repository,
-    Status,
 )
 from glue_pkgmgr.local.packages.store import Occupied, PackageStore
 
