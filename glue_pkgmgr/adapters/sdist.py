@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,10 +103,7 @@ class SdistWheels:
         out = scratch / "out"
         out.mkdir()
         try:
-            with warnings.catch_warnings(action="ignore"):  # of the backend, about code that is not our user's
-                return build_distribution(
-                    "wheel", source, out, python=python, install=build_set.install, hooks=hooks
-                )
+            return build_distribution("wheel", source, out, python=python, install=build_set.install, hooks=hooks)
         except (BuildFailed, ProcessTimeout) as e:
             if compiler_called.exists():
                 raise NotInstallable(
@@ -150,6 +146,7 @@ def _environment(scratch: Path, compiler_called: Path) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",  # else the source folder, and a wheel of all of it, would grow
         "PYTHONNOUSERSITE": "1",
+        "PYTHONWARNINGS": "ignore",  # `build` would warn again, about code that is not our user's
         "CC": "cc",
         "CXX": "c++",
         "FC": "gfortran",
