@@ -307,7 +307,7 @@ def _show(
         f"\nTop apps by trips ({found.apps} apps, {found.trips:,} trips, {found.rows:,} weeks)",
         Table(("app", "trips"), [(app, f"{trips:,}") for app, trips in found.top]),
         f"\nReleases of the run; pip says it installed {', '.join(installed) or 'nothing'}",
-        release_table(launched.lock),
+        release_table(launched.lock.pins),
         "\nTime",
         Table(
             ("step", "seconds"),

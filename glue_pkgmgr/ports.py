@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
 from packaging.version import Version
 
 from glue_pkgmgr.core.advisory import Advisory
+from glue_pkgmgr.core.archive import ArchivedFile, Contents
 from glue_pkgmgr.core.built_file import BuiltFile
 from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl
 from glue_pkgmgr.core.job import JobRun, JobRunId, LogLine
 from glue_pkgmgr.core.names import ProjectName, Release
-from glue_pkgmgr.core.repository import RepositoryAddress
+from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
 from glue_pkgmgr.core.request import Request
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
@@ -45,11 +47,47 @@ class TokenIssuer(Protocol):
         ...
 
 
+class CopyRefusal(Enum):
+    """Why a release was not copied, as far as callers tell reasons apart."""
+
+    ABSENT = "absent"  # the source does not have it
+    OCCUPIED = "occupied"  # the target holds other files under that version
+    BLOCKED = "blocked"  # the origin controls of the target's package, or a package group
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotCopied:
+    """Why one release was not copied: the reason, and a sentence that says it."""
+
+    reason: CopyRefusal
+    detail: str
+
+
 class Repositories(Protocol):
     """The repositories of CodeArtifact and the releases in them."""
 
     def endpoint(self, address: RepositoryAddress) -> str:
         """Return the PyPI endpoint of a repository, ending in `/`. Raises: RemoteError."""
+        ...
+
+    def links(self, address: RepositoryAddress) -> RepositoryLinks:
+        """Return where else a repository looks. Raises: RemoteError."""
+        ...
+
+    def packages(self, address: RepositoryAddress) -> Mapping[ProjectName, OriginControls]:
+        """Return the origin controls of every project in this very repository, sorted by project.
+
+        A project is in it when it was published, copied, brought in or given origin controls, even without
+        any release. Raises: RemoteError.
+        """
+        ...
+
+    def versions(self, address: RepositoryAddress, project: ProjectName) -> Mapping[Version, Status]:
+        """Return the versions of a project in this very repository, lowest first; empty if absent.
+
+        Raises: RemoteError.
+        """
         ...
 
     def assets(self, address: RepositoryAddress, project: ProjectName, version: Version) -> Sequence[Asset]:
@@ -60,11 +98,17 @@ class Repositories(Protocol):
         ...
 
     def copy(
-        self, source: RepositoryAddress, target: RepositoryAddress, project: ProjectName, version: Version
-    ) -> None:
-        """Copy a release, from the source's upstreams too; the same release there already is no error.
+        self,
+        source: RepositoryAddress,
+        target: RepositoryAddress,
+        project: ProjectName,
+        versions: Collection[Version],
+    ) -> Mapping[Version, NotCopied]:
+        """Copy releases of a project, from the source's upstreams too; return those that were not, and why.
 
-        Raises: NotInstallable when the target holds other files under that version; RemoteError.
+        Each stands for itself. The same release there already counts as copied.
+
+        Raises: RemoteError.
         """
         ...
 
@@ -210,6 +254,10 @@ class MetadataReader(Protocol):
         """
         ...
 
+    def read_file(self, wheel: Path) -> bytes:
+        """Return the METADATA of a wheel on this machine. Raises: NotInstallable when it holds none."""
+        ...
+
 
 class Builder(Protocol):
     """Builds the distribution files of a project."""
@@ -256,5 +304,33 @@ class Advisories(Protocol):
         """Return the advisories of each release that has some.
 
         Raises: IndexAccessError when the service cannot be asked; SettingsError for an unreadable file.
+        """
+        ...
+
+
+class Archives(Protocol):
+    """Archive files on this machine."""
+
+    def write(self, target: Path, files: Sequence[ArchivedFile], folder: Path) -> str:
+        """Write an archive of `files` as `target`, whole or not at all, and return its SHA-256.
+
+        A wheel is taken from its name in `folder`, which lies on the same disk as `target`.
+
+        Raises: SettingsError when it cannot be written; NotInstallable when a wheel's bytes are not those told.
+        """
+        ...
+
+    def read(self, path: Path) -> Contents:
+        """Return what lies in an archive, of which every byte was read, and which nothing follows.
+
+        Raises: NotInstallable for what is no archive, or one that was changed or cut; SettingsError when the
+        file cannot be read.
+        """
+        ...
+
+    def extract(self, path: Path, name: str, sha256: str, target: Path) -> None:
+        """Store the file `name` of an archive as `target`, whole and with that hash or not at all.
+
+        Raises: NotInstallable when the bytes differ; SettingsError when `target` cannot be written.
         """
         ...

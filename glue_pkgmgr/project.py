@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -20,21 +21,25 @@ from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl, token_lifetime
 from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
 from glue_pkgmgr.core.lockfile import Lock
+from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import Request, parse_items, parse_request
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import NotApproved, SettingsError
-from glue_pkgmgr.ports import Clock, Progress
+from glue_pkgmgr.ports import Advisories, Clock, Progress
 from glue_pkgmgr.settings import FILENAME, Bundle, JobSettings, Settings, load_settings
-from glue_pkgmgr.verbs import approve, build, check, init, launch, lock, mint, mirror, publish, runs
+from glue_pkgmgr.verbs import approve, build, carry, check, init, launch, lock, mint, mirror, publish, runs
+from glue_pkgmgr.verbs.allowed_index import AllowedIndex
+from glue_pkgmgr.verbs.carry import Exported, Imported
 from glue_pkgmgr.verbs.check import Checked
 from glue_pkgmgr.verbs.deliver import Deliverer
 from glue_pkgmgr.verbs.init import Beginnings
 from glue_pkgmgr.verbs.launch import Event, Launched
-from glue_pkgmgr.verbs.lock import AllowedIndex, Locked
+from glue_pkgmgr.verbs.lock import Locked
 from glue_pkgmgr.verbs.mirror import Mirrored
 from glue_pkgmgr.verbs.publish import PublishRecord
+from glue_pkgmgr.verbs.resolve import MissingApproval, Refusal, Resolution
 
 if TYPE_CHECKING:
     from glue_pkgmgr.adapters.clients import Clients
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.adapters.glue import GlueJobs
     from glue_pkgmgr.adapters.logs import CloudWatchLogs
     from glue_pkgmgr.adapters.s3 import S3Staging
+    from glue_pkgmgr.adapters.sdist import SdistWheels
     from glue_pkgmgr.adapters.simple_index import SimpleIndex
     from glue_pkgmgr.adapters.uv import UvResolver
     from glue_pkgmgr.core.allowlist import AllowList, Approval
@@ -114,15 +120,31 @@ class Project:
         reason: str,
         until: date | None = None,
         glue_versions: Iterable[str] = (),
+        allow_young: str | None = None,
+        allow_yanked: str | None = None,
+        licence: str | None = None,
     ) -> list[Approval]:
-        """Add approvals such as `boto3==1.40.61`; return what was added. Raises: SettingsError."""
+        """Add approvals such as `boto3==1.40.61`; return what was added.
+
+        `allow_young` and `allow_yanked` are reasons for exceptions of the one release that is named, `licence`
+        an SPDX expression that counts instead of what the release states.
+
+        Raises: SettingsError.
+        """
         return approve.approve(
             requests,
             self.settings.policy.allowlist,
-            by=by,
-            reason=reason,
-            until=until,
-            glue_versions=glue_versions,
+            terms=approve.Terms(
+                by=by,
+                reason=reason,
+                until=until,
+                glue_versions=tuple(glue_versions),
+                allow_young=allow_young,
+                allow_yanked=allow_yanked,
+                licence=licence,
+            ),
+            policy=self.settings.policy,
+            today=self.clock().date(),
         )
 
     def revoke(self, requests: Sequence[str]) -> list[Approval]:
@@ -133,6 +155,19 @@ class Project:
         """Return the allow-list. Raises: SettingsError."""
         return approve.read_allowlist(self.settings.policy.allowlist)
 
+    def closure(self, request: str, *, glue_version: str | None = None) -> tuple[MissingApproval, ...]:
+        """Return every release that `request` needs and nobody approved, the request's own items included.
+
+        The fewest that were found; with them approved, `request` can be locked. Empty if it can be already.
+
+        Raises: SettingsError for a request that is not one; NotInstallable when approvals are not what is
+        missing; IndexAccessError; RemoteError.
+        """
+        items = parse_request(request, self.settings.policy.internal)
+        runtime = glue_runtime(glue_version) if glue_version else self._usual_runtime()
+        self._progress(f"resolving {', '.join(map(str, items))} for Glue {runtime.version}")
+        return approve.missing(items, self._resolution(runtime))
+
     # --- requests and locks
 
     def check(self, request: str, *, glue_version: str | None = None) -> Checked:
@@ -140,21 +175,36 @@ class Project:
 
         Without `glue_version`, the one all bundles share counts, or the newest that a bundle names.
 
-        Raises: SettingsError for a request that is not one; NotApproved, NotInstallable, IndexAccessError when
-        resolving was needed and failed. Refused items are in the answer, not raised.
+        Raises: SettingsError for a request that is not one; NotInstallable when a file is not what was locked
+        before; IndexAccessError and RemoteError when resolving was needed and the index could not be read. What
+        is refused is in the answer, not raised.
         """
-        items = parse_request(request)
         runtime = glue_runtime(glue_version) if glue_version else self._usual_runtime()
-        return check.check(
-            items, policy=self._policy(runtime), locks=self._locks(), resolve=lambda it: self._resolve(it, runtime)
-        )
+        return self._check(parse_request(request, self.settings.policy.internal), runtime)
 
-    def lock(self, bundles: Sequence[str] = ()) -> list[Locked]:
+    def lock(
+        self,
+        bundles: Sequence[str] = (),
+        *,
+        upgrade: Collection[str] | None = None,
+        glue_version: str | None = None,
+        dry_run: bool = False,
+    ) -> list[Locked]:
         """Resolve bundles, all if none is named, and write their locks.
+
+        Versions of the lock before stay where they fit. `upgrade` names the projects that are to get their newest
+        allowed version instead; empty means all. `glue_version` resolves for another one than the bundle's, for
+        `dry_run` only, which writes nothing.
 
         Raises: NotApproved; NotInstallable; IndexAccessError; SettingsError.
         """
-        return [self._lock_bundle(bundle) for bundle in self._bundles(bundles)]
+        if glue_version and not dry_run:
+            raise SettingsError(
+                "another Glue version is for a dry run; to lock for it, change glue-version in the settings"
+            )
+        projects = None if upgrade is None else frozenset(map(project_name, upgrade))
+        runtime = glue_runtime(glue_version) if glue_version else None
+        return [self._lock_bundle(one, projects, runtime, write=not dry_run) for one in self._bundles(bundles)]
 
     def lock_check(self, bundles: Sequence[str] = ()) -> list[Locked]:
         """Return the locks of bundles, all if none is named, if settings and allow-list still agree with them.
@@ -163,10 +213,10 @@ class Project:
         """
         checked, found = [], []
         for bundle in self._bundles(bundles):
-            held = lock.read_lock(bundle, self.settings.policy.locks)
-            faults = lock.faults(bundle, held, self._policy(bundle.runtime))
-            if faults:
+            held, policy = lock.read_lock(bundle, self.settings.policy.locks), self._policy(bundle.runtime)
+            if faults := lock.faults(bundle, held, policy):
                 found.append(lock.stale_text(bundle.name, faults))
+            self._warn(lock.ending(held, policy))
             path = self.settings.policy.locks / bundle.lock_filename
             checked.append(Locked(bundle=bundle.name, path=path, lock=held, changed=False))
         if found:
@@ -232,6 +282,70 @@ class Project:
         Raises: NotApproved for a lock that names what is approved no more; RemoteError.
         """
         return mirror.verify(self._approved_locks(), approved=self._approved, repositories=self._codeartifact)
+
+    def mirror_export(self, path: Path, *, replace: bool = False) -> Exported:
+        """Write allow-list, locks and every wheel they name as one archive `path`, for places without connection.
+
+        `replace` lets it take the place of an existing file.
+
+        Raises: SettingsError when there is no lock or the file cannot be written; NotApproved for a lock that
+        names what is approved no more; NotInstallable; IndexAccessError; RemoteError.
+        """
+        from glue_pkgmgr.adapters.archive import TarArchives
+        from glue_pkgmgr.adapters.metadata import WheelMetadata
+
+        locks = []
+        for bundle in self._locked_bundles():
+            held = carry.read_carried_lock(bundle, self.settings.policy.locks)
+            lock.require_usable(bundle, held.lock, self._policy(bundle.runtime))
+            locks.append(held)
+        return carry.export_archive(
+            path,
+            allowlist=self.settings.policy.allowlist,
+            locks=locks,
+            replace=replace,
+            archives=TarArchives(),
+            metadata=WheelMetadata(cache_folder(self._environ) / "metadata"),
+            mint=self._mint,
+            open_index=self._open_index,
+            clock=self.clock,
+            progress=self._progress,
+        )
+
+    def mirror_import(
+        self, path: Path, *, sha256: str | None = None, replace_files: bool = False
+    ) -> Imported:
+        """Bring what the archive `path` carries into this project and its approved repository.
+
+        `sha256` is that of the archive, if it is known by another way. `replace_files` lets the allow-list and
+        locks of the archive take the place of other ones here. Nothing is changed before all of it was checked.
+
+        Raises: NotInstallable for an archive that was changed, or other bytes in the repository; NotApproved for
+        other files here, or what the settings here refuse; SettingsError; IndexAccessError; RemoteError.
+        """
+        from glue_pkgmgr.adapters.archive import TarArchives
+        from glue_pkgmgr.adapters.upload import TwineUploader
+
+        policy = self.settings.policy
+        return carry.import_archive(
+            path,
+            sha256=sha256,
+            replace=replace_files,
+            place=carry.Place(
+                allowlist=policy.allowlist,
+                locks=policy.locks,
+                bundles=list(self.settings.bundles.values()),
+                internal=policy.internal,
+                policy=self._policy_of,
+            ),
+            address=self._approved,
+            repositories=self._codeartifact,
+            archives=TarArchives(),
+            mint=self._mint,
+            open_uploader=lambda url: TwineUploader(url, self._environ),
+            clock=self.clock,
+            progress=self._progress,
+        )
 
     def mint(self, seconds: int = int(SHORTEST.total_seconds())) -> IndexUrl:
         """Return the index URL of the approved repository with a token valid for `seconds`.
@@ -407,13 +521,19 @@ class Project:
         return Deliverer(mint=self._mint, open_index=self._open_index, staging=self._staging, clock=self.clock)
 
     def _policy(self, runtime: GlueRuntime) -> Policy:
+        return self._policy_of(self.approvals(), runtime)
+
+    def _policy_of(self, allowlist: AllowList, runtime: GlueRuntime) -> Policy:
         policy = self.settings.policy
         return Policy(
-            allowlist=self.approvals(),
+            allowlist=allowlist,
             internal=policy.internal,
             minimum_age=policy.minimum_age,
             runtime=runtime,
             now=self.clock(),
+            licences=policy.licences,
+            distinct=policy.distinct,
+            build_sdists=policy.build_sdists,
         )
 
     def _usual_runtime(self) -> GlueRuntime:
@@ -434,8 +554,25 @@ class Project:
 
     def _approved_locks(self) -> list[Lock]:
         """Return the locks of all bundles that have one. Raises: NotApproved when one may not be used."""
-        held = [bundle.name for bundle in self._locked_bundles()]
-        return [locked.lock for locked in self.lock_check(held)] if held else []
+        return [self._usable_lock(bundle) for bundle in self._locked_bundles()]
+
+    def _usable_lock(self, bundle: Bundle) -> Lock:
+        held, policy = lock.read_lock(bundle, self.settings.policy.locks), self._policy(bundle.runtime)
+        lock.require_usable(bundle, held, policy)
+        self._warn(lock.ending(held, policy))
+        return held
+
+    def _warn(self, warnings: Iterable[str]) -> None:
+        for warning in warnings:
+            self._progress(f"warning: {warning}")
+
+    @property
+    def _sdist_builder(self) -> SdistWheels | None:
+        if not self.settings.policy.build_sdists:
+            return None
+        from glue_pkgmgr.adapters.sdist import SdistWheels
+
+        return SdistWheels(self._environ, cache_folder(self._environ) / "built")
 
     @property
     def _resolver(self) -> UvResolver:
@@ -443,18 +580,48 @@ class Project:
 
         return UvResolver(self._environ)
 
-    def _lock_bundle(self, bundle: Bundle) -> Locked:
-        self._progress(f"resolving bundle {bundle.name} for Glue {bundle.runtime.version}")
-        return lock.lock_bundle(
-            bundle,
-            self.settings.policy.locks,
-            index=self._allowed_index(bundle.runtime),
+    def _lock_bundle(
+        self,
+        bundle: Bundle,
+        upgrade: frozenset[ProjectName] | None,
+        runtime: GlueRuntime | None,
+        *,
+        write: bool,
+    ) -> Locked:
+        wanted = replace(bundle, runtime=runtime or bundle.runtime)
+        self._progress(f"resolving bundle {bundle.name} for Glue {wanted.runtime.version}")
+        before = lock.existing_lock(bundle, self.settings.policy.locks)
+        resolution = replace(
+            self._resolution(wanted.runtime, bundle.may_break),
+            preferred=lock.preferred(before, upgrade) if before else {},
+            upgrade=upgrade or (),
+        )
+        return lock.lock_bundle(wanted, before, resolution, self.settings.policy.locks, write=write)
+
+    def _check(self, request: Request, runtime: GlueRuntime, may_break: Collection[ProjectName] = ()) -> Checked:
+        def attempt(items: Request) -> Lock | Refusal:
+            self._progress(f"resolving {', '.join(map(str, items))} for Glue {runtime.version}")
+            return self._resolution(runtime, may_break).attempt(items)
+
+        return check.check(request, policy=self._policy(runtime), locks=self._locks(), attempt=attempt)
+
+    def _resolution(self, runtime: GlueRuntime, may_break: Collection[ProjectName] = ()) -> Resolution:
+        return Resolution(
+            index=self._allowed_index(runtime),
             resolver=self._resolver,
+            advisories=self._advisories,
+            locked=self._locks(),
+            may_break=may_break,
         )
 
-    def _resolve(self, request: Request, runtime: GlueRuntime) -> Lock:
-        self._progress(f"resolving {', '.join(map(str, request))} for Glue {runtime.version}")
-        return lock.resolve(request, index=self._allowed_index(runtime), resolver=self._resolver)
+    @property
+    def _advisories(self) -> Advisories | None:
+        asked = self.settings.policy.vulnerabilities
+        if asked is None:
+            return None
+        from glue_pkgmgr.adapters.advisories import open_advisories
+
+        return open_advisories(asked, self._environ)
 
     def _allowed_index(self, runtime: GlueRuntime) -> AllowedIndex:
         from glue_pkgmgr.adapters.metadata import WheelMetadata
@@ -467,22 +634,17 @@ class Project:
             store=self._open_index(IndexUrl(store, token)),
             approved=self._open_index(IndexUrl(approved, token)),
             metadata_reader=WheelMetadata(cache_folder(self._environ) / "metadata"),
+            sdist_builder=self._sdist_builder,
         )
 
     def _lock_for(self, job: JobSettings, modules: str | Sequence[str] | None) -> Lock:
         """Return the lock a run of `job` installs: its bundle's, or that of other `modules`."""
         if modules is None:
-            held = lock.read_lock(job.bundle, self.settings.policy.locks)
-            lock.require_usable(job.bundle, held, self._policy(job.bundle.runtime))
-            return held
-        request = parse_request(modules) if isinstance(modules, str) else parse_items(modules)
-        policy = self._policy(job.bundle.runtime)
-        checked = check.check(
-            request,
-            policy=policy,
-            locks=self._locks(),
-            resolve=lambda items: self._resolve(items, job.bundle.runtime),
-        )
+            return self._usable_lock(job.bundle)
+        internal = self.settings.policy.internal
+        request = parse_request(modules, internal) if isinstance(modules, str) else parse_items(modules, internal)
+        checked = self._check(request, job.bundle.runtime, job.bundle.may_break)
+        self._warn(checked.warnings)
         return checked.closure()
 
 

@@ -292,7 +292,10 @@ class FakeMetadata:
     held: dict[str, bytes] = field(default_factory=dict)
 
     def read(self, index: PackageIndex, file: IndexFile) -> bytes:
-        return self.held[file.filename]
+        return self.held.get(file.filename, b"")
+
+    def read_file(self, wheel: Path) -> bytes:
+        return self.held.get(wheel.name, b"")
 
 
 @dataclass
@@ -302,9 +305,17 @@ class FakeResolver:
     answer: Sequence[ResolvedRelease] | Exception = ()
     looks_at: Sequence[ProjectName] = ()
     asked: int = 0
+    preferred: dict[ProjectName, Version] = field(default_factory=dict)
 
-    def resolve(self, request: Request, runtime: GlueRuntime, index: VisibleIndex) -> Sequence[ResolvedRelease]:
+    def resolve(
+        self,
+        request: Request,
+        runtime: GlueRuntime,
+        index: VisibleIndex,
+        preferred: Mapping[ProjectName, Version],
+    ) -> Sequence[ResolvedRelease]:
         self.asked += 1
+        self.preferred = dict(preferred)
         for project in (*self.looks_at, *(item.project for item in request)):
             index.page(project)
         if isinstance(self.answer, Exception):

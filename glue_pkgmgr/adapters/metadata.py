@@ -38,6 +38,10 @@ class WheelMetadata:
             self._keep(kept, metadata)
         return metadata
 
+    def read_file(self, wheel: Path) -> bytes:
+        """Return the METADATA of a wheel on this machine; see `ports.MetadataReader`."""
+        return _metadata_of(wheel)
+
     def _keep(self, path: Path, metadata: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as temporary:

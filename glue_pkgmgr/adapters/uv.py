@@ -12,7 +12,7 @@ import uv
 from packaging.version import Version
 
 from glue_pkgmgr.adapters.view import View
-from glue_pkgmgr.core.names import project_name
+from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.request import Request
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.errors import NotInstallable
@@ -34,13 +34,19 @@ class UvResolver:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
-    def resolve(self, request: Request, runtime: GlueRuntime, index: VisibleIndex) -> Sequence[ResolvedRelease]:
+    def resolve(
+        self,
+        request: Request,
+        runtime: GlueRuntime,
+        index: VisibleIndex,
+        preferred: Mapping[ProjectName, Version],
+    ) -> Sequence[ResolvedRelease]:
         """Return the closure of `request`, sorted by project; see `ports.Resolver`."""
         view = View(index)
         with view.serving(), tempfile.TemporaryDirectory(prefix="glue-pkgmgr-") as folder:
             output = Path(folder) / "closure.txt"
-            # uv takes the pins of an output file that exists as preferences: so the image's releases win.
-            output.write_text("".join(f"{name}=={v}\n" for name, v in runtime.preinstalled.items()))
+            # uv takes the pins of an output file that exists as preferences.
+            output.write_text("".join(f"{name}=={version}\n" for name, version in preferred.items()))
             finished = run(
                 self._command(runtime, output),
                 env=_seeing_only(view, installer_environment(self._environ, None)),

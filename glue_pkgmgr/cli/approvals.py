@@ -41,10 +41,11 @@ def approval_table(approvals: Sequence[Approval], today: date) -> Table:
             _until(one, today),
             ", ".join(sorted(one.glue_versions)) or "all",
             one.reason,
+            _exceptions(one),
         )
         for one in approvals
     ]
-    return Table(("project", "versions", "by", "until", "glue", "reason"), rows)
+    return Table(("project", "versions", "by", "until", "glue", "reason", "exceptions"), rows)
 
 
 def approval_data(approval: Approval, today: date) -> dict[str, object]:
@@ -56,11 +57,23 @@ def approval_data(approval: Approval, today: date) -> dict[str, object]:
         "reason": approval.reason,
         "until": approval.until.isoformat() if approval.until else None,
         "expired": not approval.in_force(today),
+        "ends_soon": approval.ends_soon(today),
         "glue_versions": sorted(approval.glue_versions),
+        "allow_young": approval.allow_young or None,
+        "allow_yanked": approval.allow_yanked or None,
+        "licence": approval.licence,
     }
+
+
+def _exceptions(approval: Approval) -> str:
+    told = {"young": approval.allow_young, "yanked": approval.allow_yanked, "licence": approval.licence}
+    return "; ".join(f"{what}: {why}" for what, why in told.items() if why)
 
 
 def _until(approval: Approval, today: date) -> str:
     if approval.until is None:
         return ""
-    return f"{approval.until}{'' if approval.in_force(today) else ' expired'}"
+    if not approval.in_force(today):
+        return f"{approval.until} expired"
+    days = f", in {(approval.until - today).days} days" if approval.ends_soon(today) else ""
+    return f"{approval.until}{days}"

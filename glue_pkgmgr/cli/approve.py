@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from glue_pkgmgr.cli.approvals import approval_data, approval_table
 from glue_pkgmgr.cli.help_text import examples
+from glue_pkgmgr.cli.output import Table
+from glue_pkgmgr.cli.refusals import missing_data, missing_table
 from glue_pkgmgr.cli.session import Session, today
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.process import run
+
+if TYPE_CHECKING:
+    from glue_pkgmgr.project import Project
+    from glue_pkgmgr.verbs.resolve import MissingApproval
 
 _ANSWER_SECONDS = 5.0
 
@@ -22,10 +30,13 @@ _ANSWER_SECONDS = 5.0
     epilog=examples(
         'glue-pkgmgr approve boto3==1.40.61 --reason "matches the Glue 5.1 image"',
         'glue-pkgmgr approve "polars>=1.30,<2" --reason "case 42" --until 2027-06-30',
+        'glue-pkgmgr approve rich==15.1.0 --reason "case 43" --allow-young "a CVE"',
+        'glue-pkgmgr approve --closure awswrangler,pandas --reason "case 44"',
     ),
 )
 @click.argument("requests", nargs=-1, required=True, metavar="REQ...")
-@click.option("--reason", required=True, metavar="TEXT", help="Why; shown wherever the approval counts.")
+@click.option("--closure", is_flag=True, help="Approve everything REQ needs: show it first, then ask.")
+@click.option("--reason", metavar="TEXT", help="Why; shown wherever the approval counts. Required.")
 @click.option("--by", metavar="NAME", help="Who decides; by default git's user.name, else the login name.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", help="Last day it counts, UTC.")
 @click.option(
@@ -35,31 +46,60 @@ _ANSWER_SECONDS = 5.0
     metavar="V",
     help="Only for this Glue version; repeatable.",
 )
+@click.option("--allow-young", metavar="TEXT", help="Why this release may be used before its minimum age.")
+@click.option("--allow-yanked", metavar="TEXT", help="Why this release may be used although it is yanked.")
+@click.option("--licence", metavar="SPDX", help="What a person found its licence to be.")
+@click.option("--yes", is_flag=True, help="With --closure: do not ask.")
 @click.pass_obj
-def command(
-    session: Session,
-    *,
-    requests: tuple[str, ...],
-    reason: str,
-    by: str | None,
-    until: datetime | None,
-    glue_versions: tuple[str, ...],
-) -> None:
+def command(session: Session, /, *, requests: tuple[str, ...], closure: bool, yes: bool, **given: Any) -> None:
     """Approve releases: a project with its versions, such as boto3==1.40.61.
 
-    The file's comments, order and layout stay. All of REQ... are added, or none.
+    The file's comments, order and layout stay. All of REQ... are added, or none. With --closure, REQ is a request
+    as `check` takes it: what it needs and nobody approved is shown as a table, and added after a yes.
     """
-    added = session.project().approve(
-        requests,
-        by=by or _somebody(),
-        reason=reason,
-        until=until.date() if until else None,
-        glue_versions=glue_versions,
-    )
+    if not given["reason"]:
+        raise click.UsageError("Missing option '--reason'.")
+    terms = {**given, "by": given["by"] or _somebody(), "until": given["until"] and given["until"].date()}
+    project = session.project()
+    if not closure:
+        added = project.approve(requests, **terms)
+        session.output.result(
+            {"added": [approval_data(one, today()) for one in added]},
+            approval_table(added, today()) if added else "nothing added: the allow-list holds these already",
+        )
+        return
+    missing = _closure(project, requests, given["glue_versions"])
+    shown = missing_table(missing) if missing else "nothing to approve: all of it is approved already"
+    if missing and not yes:
+        _ask(session, shown)
+    added = project.approve([str(one) for one in missing], **terms) if missing else []
     session.output.result(
-        {"added": [approval_data(one, today()) for one in added]},
-        approval_table(added, today()) if added else "nothing added: the allow-list holds these approvals already",
+        {
+            "missing": [missing_data(one) for one in missing],
+            "added": [approval_data(one, today()) for one in added],
+        },
+        *([shown] if yes or not missing else []),
+        *([approval_table(added, today())] if added else []),
     )
+
+
+def _closure(project: Project, requests: Sequence[str], glue_versions: Sequence[str]) -> list[MissingApproval]:
+    """Return what `requests` need and nobody approved, for every one of `glue_versions`, once."""
+    request = ",".join(requests)
+    found = {
+        str(one): one
+        for version in glue_versions or (None,)
+        for one in project.closure(request, glue_version=version)
+    }
+    return [found[key] for key in sorted(found)]
+
+
+def _ask(session: Session, shown: Table | str) -> None:
+    """Show what would be approved and let a person decide. Raises: SettingsError where nobody can be asked."""
+    if session.output.as_json or not sys.stdin.isatty():
+        raise SettingsError("nobody can be asked here; look at the table with `check`, then pass --yes")
+    session.output.show(shown)
+    click.confirm("approve all of these?", abort=True, err=True)
 
 
 def _somebody() -> str:

@@ -101,7 +101,7 @@ def _report(session: Session, launched: Launched, followed: Followed, seconds: d
     data = {**_data(launched, seconds), **run_data(run)}
     match run.state.outcome:
         case Outcome.SUCCEEDED:
-            session.output.result(data, summary, release_table(launched.lock))
+            session.output.result(data, summary, release_table(launched.lock.pins))
             return EXIT_DONE
         case Outcome.STOPPED:
             status = JobRunStopped.exit_code

@@ -62,6 +62,13 @@ class Output:
         if self.as_json:
             self._object(data)
             return
+        self.show(*parts)
+
+    def show(self, *parts: str | Table) -> None:
+        """Print `parts` one below the other, before a question that they are about; never with `as_json`.
+
+        Raises: ReaderGone when stdout is closed.
+        """
         for part in parts:
             if isinstance(part, Table):
                 self._table(part)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
-from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from glue_pkgmgr.core.advisory import VulnerabilityException
+from glue_pkgmgr.core.licence import canonical_licence
 from glue_pkgmgr.core.names import ProjectName, Release, project_name
 from glue_pkgmgr.core.runtime import RUNTIMES, GlueRuntime
 from glue_pkgmgr.errors import SettingsError
@@ -288,12 +288,10 @@ def exact_version(specifiers: SpecifierSet) -> Version | None:
 
 
 def _spdx(licence: str) -> str:
-    try:
-        return canonicalize_license_expression(licence)
-    except InvalidLicenseExpression as e:
-        raise SettingsError(
-            f"licence {licence!r} is no SPDX expression such as 'MIT' or 'Apache-2.0 OR MIT'"
-        ) from e
+    canonical = canonical_licence(licence)
+    if canonical is None:
+        raise SettingsError(f"licence {licence!r} is no SPDX expression such as 'MIT' or 'Apache-2.0 OR MIT'")
+    return canonical
 
 
 def _date(entry: Mapping[str, Any], where: str) -> date | None:

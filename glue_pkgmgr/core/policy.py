@@ -162,19 +162,23 @@ class Policy:
     ) -> AllowedFile | Hidden:
         if distribution is None or distribution.project != project:
             return _hidden(file, Reason.UNREADABLE)
-        rank = self._rank(distribution, with_wheels)
-        fault = self._fault(project, file, distribution, rank)
+        approvals = self.approvals_of(project, distribution.version)
+        rank = self._rank(distribution, with_wheels, approved=bool(approvals))
+        fault = self._fault(project, file, distribution, rank, approvals)
         if fault is None and rank is not None:
             return AllowedFile(file=file, distribution=distribution, rank=rank)
         reason, detail = fault or (Reason.WRONG_WHEEL, "")
         return _hidden(file, reason, detail, version=distribution.version)
 
     def _fault(
-        self, project: ProjectName, file: IndexFile, distribution: Distribution, rank: int | None
+        self,
+        project: ProjectName,
+        file: IndexFile,
+        distribution: Distribution,
+        rank: int | None,
+        approvals: list[Approval],
     ) -> tuple[Reason, str] | None:
-        version = distribution.version
-        in_image = self.runtime.preinstalled.get(project) == version
-        approvals = [] if in_image else self.approvals_of(project, version)
+        in_image = self.runtime.preinstalled.get(project) == distribution.version
         # The decision people took comes first: "not approved" is what they can act on.
         if not in_image and not approvals and self.approvals_needed:
             return Reason.NOT_APPROVED, ""
@@ -192,11 +196,12 @@ class Policy:
         exempt = project in self.internal or any(one.allow_young for one in approvals)
         return None if exempt else self._age_fault(file)
 
-    def _rank(self, distribution: Distribution, with_wheels: set[Version]) -> int | None:
+    def _rank(self, distribution: Distribution, with_wheels: set[Version], *, approved: bool) -> int | None:
         if distribution.is_wheel:
             return self.runtime.rank(distribution.tags)
-        # Where there are wheels, of whatever platform, the sdist may hold native code.
-        built = self.build_sdists and distribution.version not in with_wheels
+        # Where there are wheels, of whatever platform, the sdist may hold native code. And building runs the
+        # release's own code: only of one that people have approved.
+        built = self.build_sdists and approved and distribution.version not in with_wheels
         return len(self.runtime.tags) if built else None
 
     def _age_fault(self, file: IndexFile) -> tuple[Reason, str] | None:

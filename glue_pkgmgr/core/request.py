@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -11,6 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from glue_pkgmgr.core.lookalikes import lookalike
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.errors import SettingsError
 
@@ -21,6 +22,7 @@ _ITEM = re.compile(
     r"\s*([<>=!~].*)?",  # specifier
     re.ASCII,
 )
+_NAME_END = re.compile(r"[\s\[<>=!~;@(]")
 _SINGLE_EQUALS = re.compile(r"(?<![<>=!~])=(?!=)")
 
 
@@ -41,36 +43,37 @@ Request = tuple[RequestItem, ...]
 """What a job asks for, in the order it was written."""
 
 
-def parse_request(text: str) -> Request:
+def parse_request(text: str, internal: Collection[ProjectName] = ()) -> Request:
     """Return the items of a comma-separated request.
 
     A comma inside `[…]`, and one before a comparison (`pkg>=1,<2`), belongs to its item, although Glue
-    itself splits there. Blanks around items are dropped, empty items refused.
+    itself splits there. Blanks around items are dropped, empty items refused. `internal` names are suggested
+    where a name only looks like one of them.
 
     Raises: SettingsError naming the item and the rule. Nothing has been contacted then.
     """
-    _refuse_odd_characters(text)  # before splitting: the length too is bounded then
+    _refuse_odd_characters(text, internal)  # before splitting: the length too is bounded then
     items = [parse_item(item) for item in _split(text)]
     if not items:
         raise SettingsError("the request is empty; write for example 'boto3,glueutils==0.2.0'")
     return _without_repeats(items)
 
 
-def parse_items(items: Iterable[str]) -> Request:
+def parse_items(items: Iterable[str], internal: Collection[ProjectName] = ()) -> Request:
     """Return the items of a request that is already a list, as in the settings.
 
     Raises: SettingsError as `parse_request` does.
     """
-    return _without_repeats([parse_item(item) for item in items])
+    return _without_repeats([parse_item(item, internal) for item in items])
 
 
-def parse_item(text: str) -> RequestItem:
+def parse_item(text: str, internal: Collection[ProjectName] = ()) -> RequestItem:
     """Return one item: a PEP 508 name with extras and a specifier.
 
     Raises: SettingsError for URLs, paths, options, environment markers and whatever else PEP 508 allows, and
     for characters other than printable ASCII.
     """
-    _refuse_odd_characters(text)
+    _refuse_odd_characters(text, internal)
     text = text.strip()
     if not _ITEM.fullmatch(text):
         raise SettingsError(
@@ -101,14 +104,22 @@ def _refuse_arbitrary_text(text: str, specifiers: SpecifierSet) -> None:
                 raise SettingsError(f"{text[:120]!r}: {specifier.version[:120]!r} is not a version") from e
 
 
-def _refuse_odd_characters(text: str) -> None:
+def _refuse_odd_characters(text: str, internal: Collection[ProjectName]) -> None:
     if len(text) > _LONGEST:
         raise SettingsError(f"the request is {len(text)} characters long; at most {_LONGEST} are accepted")
     for character in text:
         if not character.isascii() or not character.isprintable():
             raise SettingsError(
                 f"the request holds U+{ord(character):04X}: only printable ASCII characters are accepted"
+                f"{_meant(text, internal)}"
             )
+
+
+def _meant(text: str, internal: Collection[ProjectName]) -> str:
+    """Return the question whether one of `internal` is meant; empty if nothing in `text` looks like one."""
+    names = (name for part in text.split(",") if (name := _NAME_END.split(part.strip(), maxsplit=1)[0]))
+    found = next((ours for name in names if (ours := lookalike(name, internal))), None)
+    return f"; did you mean {found}?" if found else ""
 
 
 def _split(text: str) -> list[str]:

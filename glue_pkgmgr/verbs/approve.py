@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -14,8 +15,25 @@ from glue_pkgmgr.core.allowlist import (
     parse_allowlist,
 )
 from glue_pkgmgr.core.allowlist_text import with_approval, without_approvals
-from glue_pkgmgr.core.request import parse_item
-from glue_pkgmgr.errors import SettingsError
+from glue_pkgmgr.core.lockfile import Lock
+from glue_pkgmgr.core.lookalikes import lookalike
+from glue_pkgmgr.core.request import Request, parse_item
+from glue_pkgmgr.errors import NotApproved, SettingsError
+from glue_pkgmgr.settings import PolicySettings
+from glue_pkgmgr.verbs.resolve import MissingApproval, Resolution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Who approves, why, and on what terms. See `core.allowlist.Approval`."""
+
+    by: str
+    reason: str
+    until: date | None = None
+    glue_versions: tuple[str, ...] = ()
+    allow_young: str | None = None
+    allow_yanked: str | None = None
+    licence: str | None = None
 
 
 def read_allowlist(path: Path) -> AllowList:
@@ -27,38 +45,23 @@ def read_allowlist(path: Path) -> AllowList:
 
 
 def approve(
-    requests: Sequence[str],
-    path: Path,
-    *,
-    by: str,
-    reason: str,
-    until: date | None = None,
-    glue_versions: Iterable[str] = (),
+    requests: Sequence[str], path: Path, *, terms: Terms, policy: PolicySettings, today: date
 ) -> list[Approval]:
     """Add one approval for each of `requests`, such as `boto3==1.40.61`, and return the added ones.
 
     An equal approval that is there already is not added again. The file's comments, order and layout stay.
 
-    Raises: SettingsError for a request without versions or with extras, or a file that cannot be written;
-    nothing is changed then.
+    Raises: SettingsError for a request without versions or with extras, for terms that have ended before `today`
+    (UTC), or a file that cannot be written; NotApproved for a name that is easily taken for an internal one.
+    Nothing is changed then.
     """
+    if terms.until is not None and terms.until < today:
+        raise SettingsError(f"--until {terms.until} is in the past: such an approval would never count")
     text = _text(path) if path.exists() else EMPTY
     present = set(parse_allowlist(text, path.name).approvals)
     added = []
     for request in requests:
-        item = parse_item(request)
-        if item.extras:
-            raise SettingsError(f"{request!r}: extras are requested, not approved; approve {item.project} alone")
-        if not item.specifier:
-            raise SettingsError(f"{request!r} names no versions; approve for example '{item.project}==1.2.3'")
-        approval = make_approval(
-            item.project,
-            str(item.specifier),
-            approved_by=by,
-            reason=reason,
-            until=until,
-            glue_versions=glue_versions,
-        )
+        approval = _approval(request, terms, policy)
         if approval not in present:
             text = with_approval(text, approval)
             present.add(approval)
@@ -66,6 +69,44 @@ def approve(
     if added:
         _write(path, text)
     return added
+
+
+def _approval(request: str, terms: Terms, policy: PolicySettings) -> Approval:
+    item = parse_item(request, policy.internal)
+    if item.extras:
+        raise SettingsError(f"{request!r}: extras are requested, not approved; approve {item.project} alone")
+    if not item.specifier:
+        raise SettingsError(f"{request!r} names no versions; approve for example '{item.project}==1.2.3'")
+    ours = None if item.project in policy.distinct else lookalike(item.project, policy.internal)
+    if ours is not None:
+        raise NotApproved(
+            f"{item.project} is easily taken for our own {ours}; is that what you mean? If both are wanted, list "
+            f"{item.project} as `distinct` under [policy] in the settings"
+        )
+    return make_approval(
+        item.project,
+        str(item.specifier),
+        approved_by=terms.by,
+        reason=terms.reason,
+        until=terms.until,
+        glue_versions=terms.glue_versions,
+        allow_young=terms.allow_young,
+        allow_yanked=terms.allow_yanked,
+        licence=terms.licence,
+    )
+
+
+def missing(request: Request, resolution: Resolution) -> tuple[MissingApproval, ...]:
+    """Return the approvals with which `request` could be locked, the fewest that were found; empty if it can be.
+
+    Raises: NotInstallable when approvals are not what is missing; IndexAccessError.
+    """
+    outcome = resolution.attempt(request)
+    if isinstance(outcome, Lock):
+        return ()
+    if not outcome.missing:
+        raise outcome.error()
+    return outcome.missing
 
 
 def revoke(requests: Sequence[str], path: Path) -> list[Approval]:

@@ -2,73 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import difflib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
-from glue_pkgmgr.core.allowlist import Approval
+from glue_pkgmgr.core.allowlist import Approval, exact_version
+from glue_pkgmgr.core.image import Replacement, replacements
 from glue_pkgmgr.core.lockfile import Lock, Pin
+from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.request import Request, RequestItem
 from glue_pkgmgr.core.runtime import GlueRuntime
-from glue_pkgmgr.errors import NotApproved
-from glue_pkgmgr.verbs.lock import unusable_pins
+from glue_pkgmgr.errors import EXIT_DONE, GluePkgmgrError, NotApproved, NotInstallable
+from glue_pkgmgr.verbs.lock import ending, unusable_pins
+from glue_pkgmgr.verbs.resolve import Refusal
 
-EXPIRES_SOON = timedelta(days=30)
+_ALIKE = 0.75  # of `difflib`: names a typing slip or two apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedItem:
     """One item of the request: the release it would get, or why it is refused.
 
-    `pin` is None as long as nothing was resolved; `problem` is empty when the item is allowed.
+    `pin` is None as long as nothing was resolved; `problem` is empty when the item is allowed. `alternative` is
+    the nearest thing that is approved, written as a request item; empty if there is none.
     """
 
     item: RequestItem
     pin: Pin | None = None
     problem: str = ""
+    alternative: str = ""
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """The answer to a check. `lock` is the closure, None when an item was refused before resolving."""
+    """The answer to a check.
+
+    `lock` is the closure; None when something is refused, for the reasons in `items` and `refusal`, or could not
+    be looked at because of `failure`. `replaced` is what the closure replaces in the Glue image.
+    """
 
     runtime: GlueRuntime
     items: tuple[CheckedItem, ...]
-    lock: Lock | None
+    lock: Lock | None = None
+    refusal: Refusal | None = None
+    replaced: tuple[Replacement, ...] = ()
+    warnings: tuple[str, ...] = ()
+    failure: GluePkgmgrError | None = None
 
     @property
     def allowed(self) -> bool:
-        """Whether every item may be used."""
-        return not any(item.problem for item in self.items)
+        """Whether the whole request may be used and installed."""
+        return self.lock is not None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit status that tells it: 3 when approvals are missing, 4 when it cannot be installed."""
+        if self.lock is not None:
+            return EXIT_DONE
+        refused = any(item.problem for item in self.items) or (self.refusal and self.refusal.missing)
+        return NotApproved.exit_code if refused else NotInstallable.exit_code
 
     def closure(self) -> Lock:
-        """Return the lock. Raises: NotApproved that lists every refused item."""
-        refused = [f"  {item.item}: {item.problem}" for item in self.items if item.problem]
-        if refused or self.lock is None:
-            raise NotApproved(f"refused for Glue {self.runtime.version}:\n" + "\n".join(refused))
-        return self.lock
+        """Return the lock. Raises: NotApproved or NotInstallable that lists everything that was refused."""
+        if self.lock is not None:
+            return self.lock
+        lines = [f"  {one.item}: {one.problem}{_or(one.alternative)}" for one in self.items if one.problem]
+        if self.refusal:
+            lines += [f"  {line}" for line in str(self.refusal.error()).splitlines()]
+        error = NotApproved if self.exit_code == NotApproved.exit_code else NotInstallable
+        raise error("\n".join([f"refused for Glue {self.runtime.version}:", *lines]))
 
 
 def check(
-    request: Request, *, policy: Policy, locks: Iterable[Lock], resolve: Callable[[Request], Lock]
+    request: Request,
+    *,
+    policy: Policy,
+    locks: Sequence[Lock],
+    attempt: Callable[[Request], Lock | Refusal],
 ) -> Checked:
-    """Return what `request` would get under `policy`.
+    """Return what `request` would get under `policy`, and everything that stands against it.
 
-    An item that no approval can satisfy is refused at once, without any network. Otherwise a lock that fits
-    answers, again without network; only then `resolve` is asked.
+    An item that no approval can satisfy is refused without any network. For the others a lock that fits answers,
+    again without network; only then they are resolved by `attempt`.
 
-    Raises: what `resolve` raises.
+    Raises: what `attempt` raises, unless something is refused anyway; that is told then, and the error with it.
     """
-    early = tuple(CheckedItem(item=item, problem=_problem(item, policy)) for item in request)
-    if any(item.problem for item in early):
-        return Checked(runtime=policy.runtime, items=early, lock=None)
-    lock = fitting_lock(request, locks, policy) or resolve(request)
-    items = tuple(CheckedItem(item=item, pin=lock.pin(item.project), note=_note(item, policy)) for item in request)
-    return Checked(runtime=policy.runtime, items=items, lock=lock)
+    judged = [_judged(item, policy) for item in request]
+    left = tuple(one.item for one in judged if not one.problem)
+    refused = len(left) < len(request)
+    lock = None if refused else fitting_lock(request, locks, policy)
+    pins = _pins_of_locks(left, locks, policy) if refused else {}
+    outcome: Lock | Refusal | None = lock
+    failure = None
+    if lock is None and len(pins) < len(left):
+        try:
+            outcome = attempt(left)
+        except GluePkgmgrError as e:
+            if not refused:
+                raise
+            failure = e
+    if isinstance(outcome, Lock):
+        pins = {pin.project: pin for pin in outcome.pins}
+    whole = outcome if isinstance(outcome, Lock) and not refused else None
+    return Checked(
+        runtime=policy.runtime,
+        items=tuple(_with_pin(one, pins.get(one.item.project), policy) for one in judged),
+        lock=whole,
+        refusal=outcome if isinstance(outcome, Refusal) else None,
+        replaced=replacements({pin.project: pin.version for pin in whole.pins}, policy.runtime) if whole else (),
+        warnings=tuple(ending(whole, policy)) if whole else (),
+        failure=failure,
+    )
 
 
 def fitting_lock(request: Request, locks: Iterable[Lock], policy: Policy) -> Lock | None:
@@ -81,46 +129,112 @@ def fitting_lock(request: Request, locks: Iterable[Lock], policy: Policy) -> Loc
     return None
 
 
-def _problem(item: RequestItem, policy: Policy) -> str:
-    """Say why no approved release can satisfy `item`; empty if one might."""
+def _pins_of_locks(items: Request, locks: Iterable[Lock], policy: Policy) -> dict[ProjectName, Pin]:
+    """Return the pins that usable locks for the Glue version have for `items`, as far as they have some."""
+    found: dict[ProjectName, Pin] = {}
+    for lock in locks:
+        if lock.runtime.version != policy.runtime.version or unusable_pins(lock, policy):
+            continue
+        for item in items:
+            pin = lock.pin(item.project)
+            if pin and not item.extras and item.specifier.contains(pin.version, prereleases=True):
+                found.setdefault(item.project, pin)
+    return found
+
+
+def _judged(item: RequestItem, policy: Policy) -> CheckedItem:
+    """Return `item` with the reason why no approved release can satisfy it, if there is one."""
+    if (ours := policy.taken_for(item.project)) is not None:
+        problem = f"easily taken for our own {ours}; is that what you mean?"
+        return CheckedItem(item=item, problem=problem, alternative=str(ours))
     in_image = policy.runtime.preinstalled.get(item.project)
     if in_image is not None and item.specifier.contains(in_image, prereleases=True):
-        return ""
+        return CheckedItem(item=item)
     approvals = policy.allowlist.of(item.project)
     if not approvals:
-        return f"no approval names {item.project}; `glue-pkgmgr approve` adds one after review"
+        return CheckedItem(
+            item=item,
+            problem=f"no approval names {item.project}; `glue-pkgmgr approve` adds one after review",
+            alternative=_alike(item.project, policy),
+        )
     today = policy.now.date()
-    in_force = [
-        one
-        for one in approvals
-        if one.in_force(today) and (not one.glue_versions or policy.runtime.version in one.glue_versions)
-    ]
+    in_force = [one for one in approvals if one.is_for(policy.runtime) and one.in_force(today)]
     if not in_force:
-        return f"its approvals have expired or are for other Glue versions: {_listed(approvals)}"
-    exact = _exact_version(item)
-    if exact is not None and not policy.allowlist.allows(item.project, exact, today=today, runtime=policy.runtime):
-        return f"{exact} is not approved; approved is {_listed(in_force)}"
-    return ""
+        problem = f"its approvals have expired or are for other Glue versions: {_listed(approvals)}"
+        return CheckedItem(item=item, problem=problem)
+    if _can_satisfy(item, in_force):
+        return CheckedItem(item=item)
+    exact = exact_version(item.specifier)
+    what = exact if exact is not None else f"{item.specifier}"
+    return CheckedItem(
+        item=item,
+        problem=f"{what} is not approved; approved is {_listed(in_force)}",
+        alternative=f"{item.project}{_nearest(item, in_force)}",
+    )
 
 
-def _exact_version(item: RequestItem) -> Version | None:
-    for specifier in item.specifier:
-        if specifier.operator == "==" and not specifier.version.endswith(".*"):
-            return Version(specifier.version)
+def _can_satisfy(item: RequestItem, approvals: Iterable[Approval]) -> bool:
+    """Whether some version may be both asked for and approved; without an index only the certain is denied."""
+    exact = exact_version(item.specifier)
+    for one in approvals:
+        if exact is not None:
+            possible = one.names(exact)
+        else:
+            approved = exact_version(one.versions)
+            possible = approved is None or item.specifier.contains(approved, prereleases=True)
+        if possible:
+            return True
+    return False
+
+
+def _nearest(item: RequestItem, approvals: Sequence[Approval]) -> str:
+    """Return the approved versions that are nearest to what was asked for, as a specifier."""
+    exact = sorted(version for one in approvals if (version := exact_version(one.versions)) is not None)
+    if not exact:
+        return str(approvals[-1].versions)
+    wanted = _first_version(item)
+    above = [version for version in exact if wanted is None or version >= wanted]
+    return f"=={above[0] if above and wanted is not None else exact[-1]}"
+
+
+def _first_version(item: RequestItem) -> Version | None:
+    for one in item.specifier:
+        try:
+            return Version(one.version.removesuffix(".*"))
+        except InvalidVersion:
+            continue
     return None
 
 
-def _note(item: RequestItem, policy: Policy) -> str:
+def _alike(project: ProjectName, policy: Policy) -> str:
+    """Return the approved project whose name is most like `project`; empty if none is."""
+    approved = {one.project for one in policy.allowlist.approvals}
+    return next(iter(difflib.get_close_matches(project, approved, n=1, cutoff=_ALIKE)), "")
+
+
+def _with_pin(one: CheckedItem, pin: Pin | None, policy: Policy) -> CheckedItem:
+    return CheckedItem(
+        item=one.item,
+        pin=None if one.problem else pin,
+        problem=one.problem,
+        alternative=one.alternative,
+        note=_note(one.item, pin, policy),
+    )
+
+
+def _note(item: RequestItem, pin: Pin | None, policy: Policy) -> str:
+    if pin is not None and pin.preinstalled:
+        return ""
     today = policy.now.date()
-    ending = [
-        one.until
-        for one in policy.allowlist.of(item.project)
-        if one.until and one.in_force(today) and one.until - today <= EXPIRES_SOON
-    ]
-    return f"approval ends {min(ending)}" if ending else ""
+    ends = [one.until for one in policy.allowlist.of(item.project) if one.ends_soon(today) and one.until]
+    return f"approval ends {min(ends)}, in {(min(ends) - today).days} days" if ends else ""
 
 
 def _listed(approvals: Iterable[Approval]) -> str:
     return ", ".join(
         f"{one.project}{one.versions}" + (f" until {one.until}" if one.until else "") for one in approvals
     )
+
+
+def _or(alternative: str) -> str:
+    return f" (approved: {alternative})" if alternative else ""

@@ -1,166 +1,73 @@
-"""Verb: a request and the allow-list become a lock."""
+"""Verb: a bundle's request becomes its lock, a file in git; and whether a lock may still be used."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from glue_pkgmgr.core.lockfile import Lock, LockedFile, Pin, lock_from_toml, lock_to_toml
+from glue_pkgmgr.core.allowlist import EXPIRES_SOON
+from glue_pkgmgr.core.image import breaks
+from glue_pkgmgr.core.lock_changes import Change, changes
+from glue_pkgmgr.core.lockfile import Lock, Pin, lock_from_toml, lock_to_toml
 from glue_pkgmgr.core.names import ProjectName
-from glue_pkgmgr.core.policy import AllowedPage, Policy, Reason, summarise
-from glue_pkgmgr.core.request import Request, RequestItem, parse_items
-from glue_pkgmgr.core.simple_api import IndexPage
-from glue_pkgmgr.errors import NotApproved, NotInstallable, SettingsError
-from glue_pkgmgr.ports import MetadataReader, PackageIndex, ResolvedRelease, Resolver, Unresolvable
+from glue_pkgmgr.core.policy import Policy
+from glue_pkgmgr.core.request import RequestItem, parse_items
+from glue_pkgmgr.errors import NotApproved, SettingsError
 from glue_pkgmgr.settings import Bundle
+from glue_pkgmgr.verbs.resolve import Resolution, wanted_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
-    """A bundle's lock, where it was written, and whether the file changed."""
+    """A bundle's lock, where it is written, and whether the file changes.
+
+    `changes` are the releases that differ from the lock before, sorted by project.
+    """
 
     bundle: str
     path: Path
     lock: Lock
     changed: bool
+    changes: tuple[Change, ...] = ()
 
 
-@dataclass(slots=True)
-class AllowedIndex:
-    """The store and our own releases as the resolver may see them; remembers what was hidden, and why.
+def lock_bundle(
+    bundle: Bundle, before: Lock | None, resolution: Resolution, folder: Path, *, write: bool = True
+) -> Locked:
+    """Resolve `bundle` and write its lock into `folder`. An equal file is left alone; so is any unless `write`.
 
-    A project in `policy.internal` is read from the approved repository and never from the store.
+    `before` is the lock to tell the changes from.
+
+    Raises: what `Resolution.lock` raises; SettingsError when the file cannot be written.
     """
-
-    policy: Policy
-    store: PackageIndex
-    approved: PackageIndex
-    metadata_reader: MetadataReader
-    pages: dict[ProjectName, AllowedPage | None] = field(default_factory=dict)
-
-    def page(self, project: ProjectName) -> IndexPage | None:
-        """Return the visible files of a project; None if the index knows no such project."""
-        split = self.split(project)
-        if split is None:
-            return None
-        return IndexPage(project=project, files=tuple(one.file for one in split.allowed))
-
-    def metadata(self, project: ProjectName, filename: str) -> bytes | None:
-        """Return the core metadata of a visible wheel."""
-        split = self.split(project)
-        for one in split.allowed if split else ():
-            if one.file.filename == filename:
-                return self.metadata_reader.read(self._source(project), one.file)
-        return None
-
-    def split(self, project: ProjectName) -> AllowedPage | None:
-        """Return the page of a project, allowed and hidden files apart."""
-        if project not in self.pages:
-            page = self._source(project).page(project)
-            # Whatever name the page gives itself: it was asked for as `project`, and is judged as that.
-            self.pages[project] = None if page is None else self.policy.split(replace(page, project=project))
-        return self.pages[project]
-
-    def _source(self, project: ProjectName) -> PackageIndex:
-        return self.approved if project in self.policy.internal else self.store
-
-
-def resolve(request: Request, *, index: AllowedIndex, resolver: Resolver) -> Lock:
-    """Return the lock of `request`: the closure, each release with the SHA-256 of every wheel it may get.
-
-    Raises: NotApproved when a release is missing only because nobody approved it; NotInstallable when no
-    set of releases fits; IndexAccessError when the index cannot be read.
-    """
-    runtime = index.policy.runtime
-    try:
-        releases = resolver.resolve(request, runtime, index)
-    except Unresolvable as e:
-        raise _explained(request, index, e) from e
-    requested = {item.project for item in request}
-    return Lock(
-        runtime=runtime,
-        request=tuple(str(item) for item in request),
-        pins=tuple(_pin(release, index, requested) for release in releases),
-    )
-
-
-def _pin(release: ResolvedRelease, index: AllowedIndex, requested: set[ProjectName]) -> Pin:
-    pin = Pin(
-        project=release.project,
-        version=release.version,
-        wanted_by=() if release.project in requested else release.wanted_by,
-        internal=release.project in index.policy.internal,
-    )
-    if index.policy.runtime.preinstalled.get(release.project) == release.version:
-        return pin
-    page = index.split(release.project)
-    files = tuple(
-        LockedFile(filename=one.file.filename, sha256=one.file.sha256 or "", size=one.file.size)
-        for one in (page.of(release.version) if page else ())
-    )
-    if not files:
-        raise NotInstallable(f"{pin} was chosen although no wheel of it is visible; please report this")
-    return replace(pin, files=files)
-
-
-def _explained(request: Request, index: AllowedIndex, cause: Unresolvable) -> NotInstallable | NotApproved:
-    """Return the error for an unresolvable request: what was hidden, project by project, and the way out."""
-    lines = [f"cannot lock {', '.join(str(item) for item in request)} for Glue {index.policy.runtime.version}"]
-    pages = sorted(index.pages.items())
-    lines += [sentence for project, page in pages if (sentence := _visibility(project, page, index.policy))]
-    lines.append(_indented(str(cause)))
-    asked = {item.project: item for item in request}
-    if unapproved := [project for project, page in pages if page and _wants_approval(page, asked.get(project))]:
-        approve = " ".join(f'"{project}==…"' for project in unapproved)
-        lines.append(f"  approve what you need: glue-pkgmgr approve {approve} --reason …")
-        return NotApproved("\n".join(lines))
-    return NotInstallable("\n".join(lines))
-
-
-def _visibility(project: ProjectName, page: AllowedPage | None, policy: Policy) -> str:
-    """Say which releases of a project the resolver could not choose; empty if there are none."""
-    if page is None:
-        internal = project in policy.internal
-        where = "the approved repository; publish it first" if internal else "the store; check the name"
-        return f"  {project}: not in {where}"
-    if not page.withheld:
-        return ""
-    how_much = "some releases are" if page.allowed else "every release is"
-    return f"  {project}: {how_much} hidden ({summarise(page.withheld)})"
-
-
-def _wants_approval(page: AllowedPage, item: RequestItem | None) -> bool:
-    """Whether only an approval would show the resolver a release. `item` is the request's own wish, if any."""
-    specifier = item.specifier if item else SpecifierSet()
-
-    def suits(version: Version | None) -> bool:
-        return version is not None and specifier.contains(version, prereleases=True)
-
-    if any(suits(one.distribution.version) for one in page.allowed):
-        return False
-    return any(one.reason is Reason.NOT_APPROVED and suits(one.version) for one in page.hidden)
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line.strip()}" for line in text.splitlines() if line.strip())
-
-
-def lock_bundle(bundle: Bundle, folder: Path, *, index: AllowedIndex, resolver: Resolver) -> Locked:
-    """Resolve `bundle` and write its lock into `folder`. An equal file is left alone.
-
-    Raises: what `resolve` raises; SettingsError when the file cannot be written.
-    """
-    lock = resolve(bundle.modules, index=index, resolver=resolver)
     path = folder / bundle.lock_filename
+    lock = resolution.lock(bundle.modules)
     text = lock_to_toml(lock)
     changed = _written(path) != text
-    if changed:
+    if changed and write:
         _write(path, text)
-    return Locked(bundle=bundle.name, path=path, lock=lock, changed=changed)
+    return Locked(bundle=bundle.name, path=path, lock=lock, changed=changed, changes=changes(before, lock))
+
+
+def preferred(before: Lock, upgrade: Collection[ProjectName] | None) -> dict[ProjectName, Version]:
+    """Return the versions of `before` that are to stay where they fit.
+
+    `upgrade` names the projects that are to get a newer version; empty means all, None means none.
+    """
+    if upgrade is None:
+        return {pin.project: pin.version for pin in before.pins}
+    return {pin.project: pin.version for pin in before.pins if upgrade and pin.project not in upgrade}
+
+
+def existing_lock(bundle: Bundle, folder: Path) -> Lock | None:
+    """Return the lock of `bundle` from `folder`; None where there is none that can be read."""
+    try:
+        return read_lock(bundle, folder)
+    except SettingsError:  # it is made anew
+        return None
 
 
 def _written(path: Path) -> str | None:
@@ -199,6 +106,19 @@ def read_lock(bundle: Bundle, folder: Path) -> Lock:
 def faults(bundle: Bundle, lock: Lock, policy: Policy) -> list[str]:
     """Return, in words, where `lock` no longer agrees with the settings, the image and the allow-list.
 
+    Needs no network. An empty list means the lock may be used, and that making it anew would not change what it
+    says of the approvals.
+    """
+    found = unusable(bundle, lock, policy)
+    installed = [(pin.project, pin.version) for pin in lock.installed]
+    if not found and lock.allowlist_sha256 != policy.allowlist.digest(installed, lock.runtime):
+        found.append("other approvals let its releases in than when it was made")
+    return found
+
+
+def unusable(bundle: Bundle, lock: Lock, policy: Policy) -> list[str]:
+    """Return, in words, why no job may install `lock`: settings, image, rules or approvals forbid it.
+
     Needs no network. An empty list means the lock may be used.
     """
     found = []
@@ -207,6 +127,8 @@ def faults(bundle: Bundle, lock: Lock, policy: Policy) -> list[str]:
         found.append(f"the bundle asks for {', '.join(wanted)}; the lock was made for {', '.join(lock.request)}")
     if lock.runtime.version != bundle.runtime.version:
         found.append(f"the bundle is for Glue {bundle.runtime.version}, the lock for {lock.runtime.version}")
+    pins = {pin.project: pin.version for pin in lock.pins}
+    found += [str(one) for one in breaks(pins, lock.runtime) if one.project not in bundle.may_break]
     return [*found, *unusable_pins(lock, policy)]
 
 
@@ -224,10 +146,40 @@ def unusable_pins(lock: Lock, policy: Policy) -> list[str]:
     strayed = [pin for pin in lock.installed if pin.internal != (pin.project in policy.internal)]
     return [
         *(f"it pins no release for {item}" for item in parse_items(lock.request) if not _satisfied(item, lock)),
-        *(f"{name}=={version} is not approved{_chain(lock, name)}" for name, version in refused),
+        *(f"{name}=={version} is not approved{wanted_by(lock.reason(name))}" for name, version in refused),
         *(f"{pin} is not in the Glue {lock.runtime.version} image" for pin in absent),
         *(f"{pin} {_wrong_source(pin)}" for pin in strayed),
+        *_against_rules(lock, policy),
     ]
+
+
+def _against_rules(lock: Lock, policy: Policy) -> Iterator[str]:
+    """Yield what the rules of the settings say against `lock`, as far as it can be told without the index."""
+    days = policy.minimum_age.days
+    if lock.minimum_age_days < days and any(not pin.internal for pin in lock.installed):
+        yield f"it was made with a minimum age of {lock.minimum_age_days} days; the settings ask for {days}"
+    for pin in lock.pins:
+        if (ours := policy.taken_for(pin.project)) is not None:
+            yield f"{pin.project} is easily taken for our own {ours}"
+        if pin.preinstalled or pin.internal:
+            continue
+        licence = policy.licence_of(pin.project, pin.version, pin.licence)
+        if policy.licences and (why := policy.licences.refused(licence)):
+            yield f"{pin}: {why}"
+        if pin.built_from and not policy.build_sdists:
+            yield f"{pin} was built from an sdist, which the settings refuse"
+
+
+def ending(lock: Lock, policy: Policy) -> list[str]:
+    """Return, in words, which releases of `lock` are approved for 30 days more at most, and until when."""
+    today = policy.now.date()
+    found = []
+    for pin in lock.installed:
+        until = [one.until for one in policy.approvals_of(pin.project, pin.version)]
+        last = max((day for day in until if day is not None), default=None)
+        if last is not None and None not in until and last <= today + EXPIRES_SOON:
+            found.append(f"the approval of {pin} ends {last}, in {(last - today).days} days")
+    return found
 
 
 def _satisfied(item: RequestItem, lock: Lock) -> bool:
@@ -241,14 +193,9 @@ def _wrong_source(pin: Pin) -> str:
     return "was locked from the store, but the settings list it as internal: it may only come from us"
 
 
-def _chain(lock: Lock, project: ProjectName) -> str:
-    chain = lock.reason(project)
-    return f" (wanted by {' → '.join(chain[:-1])})" if len(chain) > 1 else ""
-
-
 def require_usable(bundle: Bundle, lock: Lock, policy: Policy) -> None:
-    """Raise NotApproved, naming every fault, unless `lock` agrees with settings and allow-list."""
-    if found := faults(bundle, lock, policy):
+    """Raise NotApproved, naming every fault, unless settings and allow-list let jobs install `lock`."""
+    if found := unusable(bundle, lock, policy):
         raise NotApproved(stale_text(bundle.name, found))
 
 

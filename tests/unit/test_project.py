@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
+from glue_pkgmgr.core.allowlist import AllowList
 from glue_pkgmgr.core.job import Delivery
 from glue_pkgmgr.core.lockfile import lock_to_toml
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.errors import NotApproved, SettingsError
 from glue_pkgmgr.project import Project
-from tests.unit.verbs.locks import lock, pin
+from tests.unit.verbs.locks import approval, lock, pin
 
 SETTINGS = """\
 [codeartifact]
@@ -57,7 +59,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 def hold(project: Project, request: str = "acme==1.0") -> None:
     """Write the lock of the bundle."""
     bundle = project.settings.bundle("taxi")
-    text = lock_to_toml(lock(pin("acme==1.0"), request=(request,)))
+    held = lock(pin("acme==1.0"), request=(request,))
+    releases = [(one.project, one.version) for one in held.pins]
+    digest = AllowList((approval("acme==1.0"),)).digest(releases, held.runtime)
+    text = lock_to_toml(replace(held, allowlist_sha256=digest))
     (project.settings.policy.locks / bundle.lock_filename).write_text(text)
 
 
@@ -78,7 +83,8 @@ def test_an_approval_that_does_not_count_refuses_a_launch_before_aws_is_asked(
     project: Project, until: date | None, glue: tuple[str, ...]
 ) -> None:
     hold(project)
-    approve(project, until, glue)
+    before = Project(project.settings, environ={}, clock=lambda: datetime(2026, 11, 20, tzinfo=UTC))
+    approve(before, until, glue)
     with pytest.raises(NotApproved, match="may not be used"):
         project.launch("taxi-job")
 

@@ -51,8 +51,9 @@ def test_one_bad_request_adds_none(folder, approve):
     assert approvals(folder) == []
 
 
-def test_approvals_marks_what_has_expired(approve, capsys):
-    approve("six==1.17.0", "--until", "2020-01-01")
+def test_approvals_marks_what_has_expired(folder, approve, capsys):
+    entry = 'project = "six"\nversions = "==1.17.0"\napproved-by = "ann"\nreason = "old"\nuntil = 2020-01-01\n'
+    (folder / "allowlist.toml").write_text(f"[[approvals]]\n{entry}")
     approve("idna==3.11")
     assert main(["approvals"]) == 0
     six, idna = capsys.readouterr().out.splitlines()[1:]

@@ -89,7 +89,7 @@ def test_a_success_shows_every_release_with_its_hash(project, capsys):
     project(LaunchingProject())
     main(["-q", "launch", "taxi"])
     out, err = capsys.readouterr()
-    assert f"glueutils==0.2.0  our own     {DIGEST}" in out
+    assert f"glueutils==0.2.0  our own     py3-none-any  -     {DIGEST}" in out
     assert "boto3==1.40.61    Glue image" in out
     assert err == ""
 

@@ -57,7 +57,8 @@ def pin(requirement: str, digit: str = "a", wanted_by: tuple[str, ...] = (), int
 
 
 def lock(*pins: Pin, request: tuple[str, ...] = ("acme",), glue: str = "5.1") -> Lock:
-    return Lock(runtime=glue_runtime(glue), request=request, pins=tuple(sorted(pins, key=lambda it: it.project)))
+    by_name = tuple(sorted(pins, key=lambda it: it.project))
+    return Lock(runtime=glue_runtime(glue), request=request, pins=by_name, minimum_age_days=7)
 
 
 def settings(root: Path, **job: object) -> Settings:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from glue_pkgmgr.core.allowlist import EMPTY, Approval
-from glue_pkgmgr.errors import SettingsError
-from glue_pkgmgr.verbs.approve import approve, read_allowlist, revoke
+from glue_pkgmgr.core.names import project_name
+from glue_pkgmgr.errors import NotApproved, SettingsError
+from glue_pkgmgr.verbs.approve import Terms, approve, read_allowlist, revoke
+from tests.unit.verbs.locks import settings
 
 
 @pytest.fixture
@@ -15,8 +18,15 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "allowlist.toml"
 
 
-def add(path: Path, *requests: str, until: date | None = None, glue: tuple[str, ...] = ()) -> list[Approval]:
-    return approve(requests, path, by="us", reason="why", until=until, glue_versions=glue)
+TODAY = date(2026, 11, 22)
+
+
+def add(
+    path: Path, *requests: str, until: date | None = None, glue: tuple[str, ...] = (), **terms: str
+) -> list[Approval]:
+    given = Terms(**{"by": "us", "reason": "why", "until": until, "glue_versions": glue, **terms})  # type: ignore[arg-type]
+    rules = replace(settings(path.parent).policy, internal=frozenset({project_name("glueutils")}))
+    return approve(requests, path, terms=given, policy=rules, today=TODAY)
 
 
 def test_approvals_are_added_in_order_and_returned(path: Path) -> None:
@@ -51,13 +61,35 @@ def test_a_wrong_request_changes_nothing_not_even_for_the_others(path: Path, req
     assert not path.exists()
 
 
-@pytest.mark.parametrize(("by", "reason", "glue"), [("", "why", []), ("us", " ", []), ("us", "why", ["7.7"])])
+@pytest.mark.parametrize(("by", "reason", "glue"), [("", "why", ()), ("us", " ", ()), ("us", "why", ("7.7",))])
 def test_author_reason_and_glue_version_are_checked_before_writing(
-    path: Path, by: str, reason: str, glue: list[str]
+    path: Path, by: str, reason: str, glue: tuple[str, ...]
 ) -> None:
     with pytest.raises(SettingsError):
-        approve(["boto3==1.0"], path, by=by, reason=reason, glue_versions=glue)
+        add(path, "boto3==1.0", by=by, reason=reason, glue=glue)
     assert not path.exists()
+
+
+def test_an_end_in_the_past_is_refused(path: Path) -> None:
+    with pytest.raises(SettingsError, match="2026-11-21 is in the past: such an approval would never count"):
+        add(path, "boto3==1.0", until=date(2026, 11, 21))
+    assert len(add(path, "boto3==1.0", until=TODAY)) == 1
+
+
+def test_a_look_alike_of_ours_is_refused_with_the_suggestion(path: Path) -> None:
+    with pytest.raises(NotApproved, match="glue-utils is easily taken for our own glueutils; is that"):
+        add(path, "glue_utils==1.0")
+    with pytest.raises(SettingsError, match="did you mean glueutils"):
+        add(path, "glueut\u0456ls==1.0")
+    assert not path.exists()
+
+
+def test_exceptions_are_written_with_their_reasons(path: Path) -> None:
+    add(path, "acme==1.0", allow_young="CVE fix", allow_yanked="only the sdist", licence="mit")
+    (one,) = read_allowlist(path).approvals
+    assert (one.allow_young, one.allow_yanked, one.licence) == ("CVE fix", "only the sdist", "MIT")
+    with pytest.raises(SettingsError, match="allow-young is an exception for one release"):
+        add(path, "acme>=1.0", allow_young="CVE fix")
 
 
 def test_windows_line_ends_of_the_file_survive(path: Path) -> None:

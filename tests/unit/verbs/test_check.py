@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 
 import pytest
+from packaging.version import Version
 
+from glue_pkgmgr.core.allowlist import make_approval
 from glue_pkgmgr.core.lockfile import Lock
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.request import Request, parse_request
 from glue_pkgmgr.core.runtime import glue_runtime
-from glue_pkgmgr.errors import NotApproved, NotInstallable
+from glue_pkgmgr.errors import IndexAccessError, NotApproved, NotInstallable
 from glue_pkgmgr.verbs.check import Checked, check
+from glue_pkgmgr.verbs.resolve import MissingApproval, Refusal
 from tests.unit.verbs.locks import approval, lock, pin, policy
 
 IMAGE_BOTO3 = glue_runtime("5.1").preinstalled[project_name("boto3")]
@@ -21,7 +25,7 @@ def never(request: Request) -> Lock:
 
 
 def run(text: str, rules: Policy, *locks: Lock) -> Checked:
-    return check(parse_request(text), policy=rules, locks=locks, resolve=never)
+    return check(parse_request(text), policy=rules, locks=locks, attempt=never)
 
 
 def problem(text: str, rules: Policy) -> str:
@@ -59,8 +63,9 @@ def test_a_pre_release_needs_an_approval_that_names_it() -> None:
 
 
 def test_every_refused_item_is_told_at_once() -> None:
-    checked = run("acme,other==1,boto3", policy())
-    assert [bool(item.problem) for item in checked.items] == [True, True, False]
+    checked = run("acme,other==1", policy())
+    assert [bool(item.problem) for item in checked.items] == [True, True]
+    assert checked.exit_code == 3
     with pytest.raises(
         NotApproved, match=r"refused for Glue 5\.1:\n  acme: no approval.*\n  other==1: no approval"
     ):
@@ -101,7 +106,7 @@ def test_a_lock_made_for_the_request_answers_without_network() -> None:
 )
 def test_a_lock_that_does_not_fit_is_left_aside(held: Lock) -> None:
     fresh = lock(pin("acme==1.0", "b"))
-    checked = check(parse_request("acme"), policy=policy("acme==1.0"), locks=[held], resolve=lambda request: fresh)
+    checked = check(parse_request("acme"), policy=policy("acme==1.0"), locks=[held], attempt=lambda request: fresh)
     assert checked.closure() is fresh
 
 
@@ -110,12 +115,114 @@ def test_what_resolving_raises_travels_on() -> None:
         raise NotInstallable("no")
 
     with pytest.raises(NotInstallable):
-        check(parse_request("acme"), policy=policy("acme==1.0"), locks=[], resolve=fail)
+        check(parse_request("acme"), policy=policy("acme==1.0"), locks=[], attempt=fail)
 
 
 def test_an_approval_that_ends_soon_is_noted() -> None:
     soon = policy(approval("acme==1.0", until=date(2026, 12, 1)))
     later = policy(approval("acme==1.0", until=date(2027, 12, 1)))
     held = lock(pin("acme==1.0"))
-    assert run("acme", soon, held).items[0].note == "approval ends 2026-12-01"
+    assert run("acme", soon, held).items[0].note == "approval ends 2026-12-01, in 9 days"
+    assert run("acme", soon, held).warnings == ("the approval of acme==1.0 ends 2026-12-01, in 9 days",)
     assert run("acme", later, held).items[0].note == ""
+
+
+# What would be fine instead
+
+
+@pytest.mark.parametrize(
+    ("asked", "approved", "alternative"),
+    [
+        ("acme==1.5", ["acme==1.0", "acme==1.6", "acme==2.0"], "acme==1.6"),
+        ("acme==3.0", ["acme==1.0", "acme==2.0"], "acme==2.0"),
+        ("acme>=3", ["acme==1.0", "acme==2.0"], "acme==2.0"),
+        ("acme<1", ["acme==1.0", "acme==2.0"], "acme==1.0"),
+        ("acmee", ["acme==1.0"], "acme"),
+        ("pandas==9", ["acme==1.0"], ""),
+    ],
+)
+def test_the_nearest_approved_alternative_is_told(asked: str, approved: list[str], alternative: str) -> None:
+    (item,) = run(asked, policy(*approved)).items
+    assert item.problem
+    assert item.alternative == alternative
+
+
+def test_the_alternative_to_a_version_outside_a_range_is_the_range() -> None:
+    wide = make_approval("acme", ">=2,<3", approved_by="us", reason="why")
+    (item,) = run("acme==1.0", policy(wide)).items
+    assert item.alternative == "acme<3,>=2"
+
+
+# Look-alikes
+
+
+def test_a_look_alike_of_ours_is_refused_with_the_suggestion_whatever_is_approved() -> None:
+    (item,) = run("glue-utils==1.0", policy("glue-utils==1.0", internal=("glueutils",))).items
+    assert item.problem == "easily taken for our own glueutils; is that what you mean?"
+    assert item.alternative == "glueutils"
+
+
+# Refused and allowed items together
+
+
+def refused_with(
+    text: str, rules: Policy, *locks: Lock, attempt: Callable[[Request], Lock | Refusal] = never
+) -> Checked:
+    return check(parse_request(text), policy=rules, locks=locks, attempt=attempt)
+
+
+def test_beside_a_refused_item_the_others_are_answered_by_locks_without_network() -> None:
+    held = lock(pin("acme==1.0"), pin(f"boto3=={IMAGE_BOTO3}", ""), request=("acme", "boto3"))
+    checked = refused_with("acme,polars,boto3", policy("acme==1.0"), held)
+    assert [str(one.pin) if one.pin else one.problem[:11] for one in checked.items] == [
+        "acme==1.0",
+        "no approval",
+        f"boto3=={IMAGE_BOTO3}",
+    ]
+    assert not checked.allowed
+    assert checked.lock is None
+
+
+def test_beside_a_refused_item_the_others_are_resolved_where_no_lock_knows_them() -> None:
+    asked: list[Request] = []
+
+    def attempt(request: Request) -> Lock:
+        asked.append(request)
+        return lock(pin("acme==1.0"))
+
+    checked = refused_with("acme,polars", policy("acme==1.0"), attempt=attempt)
+    assert [str(item) for item in asked[0]] == ["acme"]
+    assert str(checked.items[0].pin) == "acme==1.0"
+    assert (checked.allowed, checked.exit_code) == (False, 3)
+
+
+def test_beside_a_refused_item_a_broken_network_is_told_and_refuses_nothing_more() -> None:
+    def attempt(request: Request) -> Lock:
+        raise IndexAccessError("cannot reach the index")
+
+    checked = refused_with("acme,polars", policy("acme==1.0"), attempt=attempt)
+    assert str(checked.failure) == "cannot reach the index"
+    assert checked.exit_code == 3
+    with pytest.raises(NotApproved, match="polars: no approval"):
+        checked.closure()
+
+
+def test_what_resolving_refuses_is_in_the_answer() -> None:
+    missing = MissingApproval(project=project_name("dep"), version=Version("1.0"), chain=())
+    for refusal, status, error in (
+        (Refusal(request=(), glue_version="5.1", missing=(missing,)), 3, NotApproved),
+        (Refusal(request=(), glue_version="5.1", explanation="no way"), 4, NotInstallable),
+    ):
+        checked = refused_with("acme", policy("acme==1.0"), attempt=lambda request, it=refusal: it)  # type: ignore[misc]
+        assert checked.refusal is refusal
+        assert checked.exit_code == status
+        with pytest.raises(error):
+            checked.closure()
+
+
+def test_what_the_closure_replaces_in_the_image_is_told() -> None:
+    held = lock(pin("acme==1.0"), pin("idna==3.12", wanted_by=("acme",)))
+    checked = run("acme", policy("acme==1.0", "idna==3.12"), held)
+    assert [(one.project, str(one.before), str(one.after)) for one in checked.replaced] == [
+        ("idna", "3.11", "3.12")
+    ]

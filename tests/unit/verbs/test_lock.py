@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -8,18 +7,20 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from glue_pkgmgr.core.lockfile import Lock
+from glue_pkgmgr.core.licence import parse_licence_rule
+from glue_pkgmgr.core.lockfile import Lock, LockedFile
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.request import parse_request
 from glue_pkgmgr.core.runtime import glue_runtime
-from glue_pkgmgr.core.simple_api import IndexPage
-from glue_pkgmgr.errors import IndexAccessError, NotApproved, NotInstallable, SettingsError
-from glue_pkgmgr.ports import ResolvedRelease, Unresolvable
+from glue_pkgmgr.errors import NotApproved, SettingsError
+from glue_pkgmgr.ports import ResolvedRelease
 from glue_pkgmgr.settings import Bundle
-from glue_pkgmgr.verbs.lock import AllowedIndex, faults, lock_bundle, read_lock, require_usable, resolve
+from glue_pkgmgr.verbs.allowed_index import AllowedIndex
+from glue_pkgmgr.verbs.lock import ending, faults, lock_bundle, preferred, read_lock, require_usable, unusable
+from glue_pkgmgr.verbs.resolve import Resolution
 from tests.fakes import FakeIndex, FakeMetadata, FakeResolver
-from tests.unit.verbs.locks import NOW, approval, lock, pin, policy
+from tests.unit.verbs.locks import approval, lock, pin, policy
 
 ACME, DEP, BOTO3 = map(project_name, ("acme", "dep", "boto3"))
 IMAGE_BOTO3 = glue_runtime("5.1").preinstalled[BOTO3]
@@ -33,142 +34,6 @@ def release(requirement: str, *wanted_by: str) -> ResolvedRelease:
     )
 
 
-def allowed(rules: Policy, store: FakeIndex | None = None, approved: FakeIndex | None = None) -> AllowedIndex:
-    return AllowedIndex(
-        policy=rules,
-        store=store or FakeIndex(),
-        approved=approved or FakeIndex(),
-        metadata_reader=FakeMetadata({ACME_WHEEL: b"Name: acme"}),
-    )
-
-
-def run(request: str, index: AllowedIndex, answer: Sequence[ResolvedRelease] | Exception, *looks_at: str) -> Lock:
-    resolver = FakeResolver(answer, tuple(map(project_name, looks_at)))
-    return resolve(parse_request(request), index=index, resolver=resolver)
-
-
-# What the resolver may see
-
-
-def test_an_internal_project_is_never_looked_for_in_the_store() -> None:
-    store = FakeIndex({"acme-99.0-py3-none-any.whl": b"evil"})
-    approved = FakeIndex({ACME_WHEEL: b"ours"})
-    index = allowed(policy("acme==1.0", "acme==99.0", internal=("acme",)), store, approved)
-    page = index.page(ACME)
-    assert page is not None
-    assert [file.filename for file in page.files] == [ACME_WHEEL]
-    assert store.asked == []
-    assert index.metadata(ACME, ACME_WHEEL) == b"Name: acme"
-
-
-def test_hidden_files_have_no_metadata() -> None:
-    index = allowed(policy("acme==2.0"), FakeIndex({ACME_WHEEL: b"x"}))
-    assert index.page(ACME) == IndexPage(project=ACME, files=())
-    assert index.metadata(ACME, ACME_WHEEL) is None
-    assert index.metadata(DEP, DEP_WHEEL) is None
-
-
-def test_a_page_is_read_once() -> None:
-    store = FakeIndex({ACME_WHEEL: b"x"})
-    index = allowed(policy("acme==1.0"), store)
-    for _ in range(3):
-        index.page(ACME)
-        index.page(DEP)
-    assert store.asked == [ACME, DEP]
-
-
-def test_a_page_that_gives_itself_another_name_shows_nothing_of_that_name() -> None:
-    class Liar(FakeIndex):
-        def page(self, project: object) -> IndexPage | None:  # type: ignore[override]
-            return super().page(ACME)
-
-    index = allowed(policy("acme==1.0", "dep==1.0"), Liar({ACME_WHEEL: b"x"}))
-    assert index.page(DEP) == IndexPage(project=DEP, files=())
-
-
-# The lock
-
-
-def test_a_lock_has_the_closure_with_every_hash_and_who_wanted_it() -> None:
-    index = allowed(policy("acme==1.0", "dep==1.0"), FakeIndex({ACME_WHEEL: b"a", DEP_WHEEL: b"d"}))
-    made = run("acme[x]", index, [release("acme==1.0"), release("dep==1.0", "acme")])
-    assert made.request == ("acme[x]",)
-    assert [(str(one), one.wanted_by, len(one.files), one.internal) for one in made.pins] == [
-        ("acme==1.0", (), 1, False),
-        ("dep==1.0", ("acme",), 1, False),
-    ]
-    assert made.pins[0].files[0].sha256 == index.split(ACME).allowed[0].file.sha256  # type: ignore[union-attr]
-
-
-def test_a_release_of_the_image_has_no_files_and_another_one_has() -> None:
-    index = allowed(policy(), FakeIndex({f"boto3-{IMAGE_BOTO3}-py3-none-any.whl": b"x"}))
-    made = run("boto3", index, [release(f"boto3=={IMAGE_BOTO3}")])
-    assert made.pins[0].preinstalled
-    assert made.installed == ()
-
-
-def test_a_requested_project_that_others_want_too_is_wanted_by_the_request() -> None:
-    index = allowed(policy("acme==1.0", "dep==1.0"), FakeIndex({ACME_WHEEL: b"a", DEP_WHEEL: b"d"}))
-    made = run("acme,dep", index, [release("acme==1.0"), release("dep==1.0", "acme")])
-    assert [one.wanted_by for one in made.pins] == [(), ()]
-
-
-def test_an_internal_release_is_marked_so() -> None:
-    index = allowed(policy("acme==1.0", internal=("acme",)), approved=FakeIndex({ACME_WHEEL: b"a"}))
-    assert run("acme", index, [release("acme==1.0")]).pins[0].internal
-
-
-def test_a_release_the_index_does_not_show_is_never_locked() -> None:
-    index = allowed(policy("acme==1.0"), FakeIndex({ACME_WHEEL: b"a"}))
-    with pytest.raises(NotInstallable, match=r"acme==9\.9 was chosen although no wheel of it is visible"):
-        run("acme", index, [release("acme==9.9")])
-
-
-# Why there is none
-
-
-def test_a_missing_approval_is_told_project_by_project_with_the_command() -> None:
-    index = allowed(policy("acme==1.0"), FakeIndex({ACME_WHEEL: b"a", DEP_WHEEL: b"d"}))
-    with pytest.raises(NotApproved) as caught:
-        run("acme", index, Unresolvable("because dep\n  is gone"), "dep")
-    assert str(caught.value) == (
-        "cannot lock acme for Glue 5.1\n"
-        "  dep: every release is hidden (1.0: not approved)\n"
-        "  because dep\n"
-        "  is gone\n"
-        '  approve what you need: glue-pkgmgr approve "dep==…" --reason …'
-    )
-
-
-def test_a_requested_version_that_only_lacks_approval_is_told_although_others_are_visible() -> None:
-    index = allowed(policy("acme==1.0"), FakeIndex({ACME_WHEEL: b"a", "acme-2.0-py3-none-any.whl": b"b"}))
-    with pytest.raises(NotApproved, match=r"acme: some releases are hidden \(2\.0: not approved\)"):
-        run("acme>=2", index, Unresolvable("no"))
-
-
-def test_releases_hidden_for_other_reasons_are_not_installable() -> None:
-    young = FakeIndex({ACME_WHEEL: b"a"}, uploaded=NOW - timedelta(days=1))
-    with pytest.raises(NotInstallable, match=r"hidden \(1\.0: younger than the minimum age\)"):
-        run("acme", allowed(policy("acme==1.0"), young), Unresolvable("no"))
-
-
-@pytest.mark.parametrize(
-    ("internal", "expected"),
-    [
-        ((), "acme: not in the store; check the name"),
-        (("acme",), "acme: not in the approved repository; publish it"),
-    ],
-)
-def test_a_project_that_is_nowhere_is_told(internal: tuple[str, ...], expected: str) -> None:
-    with pytest.raises(NotInstallable, match=expected):
-        run("acme", allowed(policy("acme==1.0", internal=internal)), Unresolvable("no"))
-
-
-def test_an_index_that_fails_is_not_taken_for_no_solution() -> None:
-    with pytest.raises(IndexAccessError, match="500"):
-        run("acme", allowed(policy("acme==1.0"), FakeIndex(broken=True)), [])
-
-
 # Files
 
 
@@ -178,10 +43,17 @@ def bundle() -> Bundle:
 
 
 def write(bundle: Bundle, folder: Path, content: bytes = b"a") -> tuple[Path, bool]:
-    index = allowed(policy("acme==1.0"), FakeIndex({ACME_WHEEL: content}))
-    locked = lock_bundle(bundle, folder, index=index, resolver=FakeResolver([release("acme==1.0")]))
+    resolution = resolving(policy("acme==1.0"), {ACME_WHEEL: content}, "acme==1.0")
+    locked = lock_bundle(bundle, None, resolution, folder)
     assert read_lock(bundle, folder) == locked.lock
     return locked.path, locked.changed
+
+
+def resolving(rules: Policy, files: dict[str, bytes], *answer: str) -> Resolution:
+    index = AllowedIndex(
+        policy=rules, store=FakeIndex(files), approved=FakeIndex(), metadata_reader=FakeMetadata()
+    )
+    return Resolution(index=index, resolver=FakeResolver([release(one) for one in answer]))
 
 
 def test_a_lock_is_written_once_and_again_only_when_it_changes(bundle: Bundle, tmp_path: Path) -> None:
@@ -220,8 +92,15 @@ def test_an_absent_or_unreadable_lock_is_named_with_the_way_out(bundle: Bundle, 
 # May it still be used?
 
 
+def agreed(held: Lock, rules: Policy) -> Lock:
+    """Return the lock as it would have been written under `rules`."""
+    installed = [(one.project, one.version) for one in held.installed]
+    digest = rules.allowlist.digest(installed, held.runtime)
+    return replace(held, allowlist_sha256=digest, minimum_age_days=rules.minimum_age.days)
+
+
 def test_a_lock_that_agrees_with_everything_has_no_faults(bundle: Bundle) -> None:
-    held = lock(pin("acme==1.0"), pin(f"boto3=={IMAGE_BOTO3}", "", ("acme",)))
+    held = agreed(lock(pin("acme==1.0"), pin(f"boto3=={IMAGE_BOTO3}", "", ("acme",))), policy("acme==1.0"))
     assert faults(bundle, held, policy("acme==1.0")) == []
     require_usable(bundle, held, policy("acme==1.0"))
 
@@ -265,3 +144,104 @@ def test_a_release_that_is_internal_no_more_is_a_fault(bundle: Bundle) -> None:
 def test_an_approval_that_ended_yesterday_makes_the_lock_unusable(bundle: Bundle) -> None:
     ended = policy(approval("acme==1.0", until=date(2026, 11, 21)))
     assert faults(bundle, lock(pin("acme==1.0")), ended) == ["acme==1.0 is not approved"]
+
+
+# What the rules say of it later
+
+
+def with_rules(rules: Policy, **changes: object) -> Policy:
+    return replace(rules, **changes)  # type: ignore[arg-type]
+
+
+def test_other_approvals_that_still_let_it_in_are_a_fault_of_the_file_but_not_of_the_launch(
+    bundle: Bundle,
+) -> None:
+    held = agreed(lock(pin("acme==1.0")), policy("acme==1.0"))
+    wider = policy("acme==1.0", approval("acme==1.0", glue_versions=["5.1"]))
+    assert faults(bundle, held, wider) == ["other approvals let its releases in than when it was made"]
+    assert unusable(bundle, held, wider) == []
+
+
+def test_a_longer_approval_of_somebody_else_changes_nothing(bundle: Bundle) -> None:
+    held = agreed(lock(pin("acme==1.0")), policy("acme==1.0"))
+    longer = policy(approval("acme==1.0", until=date(2030, 1, 1)), "other==2.0")
+    assert faults(bundle, held, longer) == []
+
+
+def test_a_raised_minimum_age_asks_for_a_new_lock(bundle: Bundle) -> None:
+    rules = policy("acme==1.0")
+    held = agreed(lock(pin("acme==1.0")), rules)
+    stricter = with_rules(rules, minimum_age=timedelta(days=14))
+    assert unusable(bundle, held, stricter) == [
+        "it was made with a minimum age of 7 days; the settings ask for 14"
+    ]
+    assert unusable(bundle, held, with_rules(rules, minimum_age=timedelta(0))) == []
+    ours = agreed(lock(pin("acme==1.0", internal=True)), policy("acme==1.0", internal=("acme",)))
+    assert (
+        unusable(bundle, ours, with_rules(policy("acme==1.0", internal=("acme",)), minimum_age=timedelta(9))) == []
+    )
+
+
+def test_a_licence_that_is_denied_by_now_is_a_fault_unless_a_person_established_another(bundle: Bundle) -> None:
+    rules = with_rules(policy("acme==1.0"), licences=parse_licence_rule([], ["GPL-3.0-only"]))
+    held = agreed(lock(replace(pin("acme==1.0"), licence="GPL-3.0-only")), rules)
+    assert unusable(bundle, held, rules) == ["acme==1.0: GPL-3.0-only is denied"]
+    known = with_rules(policy(approval("acme==1.0", licence="MIT")), licences=rules.licences)
+    assert unusable(bundle, held, known) == []
+
+
+def test_a_wheel_of_ours_is_a_fault_where_sdists_are_refused_by_now(bundle: Bundle) -> None:
+    sdist = LockedFile(filename="acme-1.0.tar.gz", sha256="b" * 64)
+    rules = with_rules(policy("acme==1.0"), build_sdists=True)
+    held = agreed(lock(replace(pin("acme==1.0"), built_from=sdist)), rules)
+    assert unusable(bundle, held, rules) == []
+    assert unusable(bundle, held, policy("acme==1.0")) == [
+        "acme==1.0 was built from an sdist, which the settings refuse"
+    ]
+
+
+def test_a_pin_that_looks_like_ours_is_a_fault(bundle: Bundle) -> None:
+    rules = policy("acme==1.0", internal=("acmee",))
+    held = agreed(lock(pin("acme==1.0")), rules)
+    assert unusable(bundle, held, rules) == ["acme is easily taken for our own acmee"]
+
+
+def test_a_lock_that_breaks_the_image_is_a_fault_unless_the_bundle_does_without(bundle: Bundle) -> None:
+    rules = policy("acme==1.0", "numpy==3.0")
+    held = agreed(lock(pin("acme==1.0"), pin("numpy==3.0", wanted_by=("acme",))), rules)
+    found = unusable(bundle, held, rules)
+    assert any(one.startswith("pandas==2.3.3 requires numpy") for one in found)
+    broken = {project_name(one.partition("==")[0]) for one in found}
+    assert unusable(replace(bundle, may_break=frozenset(broken)), held, rules) == []
+
+
+# What is announced
+
+
+def test_an_approval_that_ends_within_thirty_days_is_announced_unless_another_one_goes_on() -> None:
+    soon, later = approval("acme==1.0", until=date(2026, 12, 1)), approval("acme==1.0", until=date(2027, 12, 1))
+    held = lock(pin("acme==1.0"), pin(f"boto3=={IMAGE_BOTO3}", ""))
+    assert ending(held, policy(soon)) == ["the approval of acme==1.0 ends 2026-12-01, in 9 days"]
+    assert ending(held, policy(soon, later)) == []
+    assert ending(held, policy(soon, "acme==1.0")) == []
+    assert ending(held, policy(later)) == []
+
+
+# What stays, and what is upgraded
+
+
+def test_versions_of_the_lock_before_stay_unless_they_are_to_be_upgraded() -> None:
+    before = lock(pin("acme==1.0"), pin("dep==1.0"))
+    both = {ACME: Version("1.0"), DEP: Version("1.0")}
+    assert preferred(before, None) == both
+    assert preferred(before, frozenset()) == {}
+    assert preferred(before, frozenset({ACME})) == {DEP: Version("1.0")}
+
+
+def test_a_dry_run_writes_nothing_and_tells_what_would_change(bundle: Bundle, tmp_path: Path) -> None:
+    resolution = resolving(policy("acme==1.0"), {ACME_WHEEL: b"a"}, "acme==1.0")
+    before = lock(pin("acme==0.9"), pin("dep==1.0"))
+    locked = lock_bundle(bundle, before, resolution, tmp_path, write=False)
+    assert list(tmp_path.iterdir()) == []
+    assert locked.changed
+    assert [(one.project, one.told) for one in locked.changes] == [("acme", "upgraded"), ("dep", "removed")]

@@ -1,0 +1,185 @@
+"""The store and our own releases as the resolver may see them; remembers what was hidden, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from packaging.metadata import parse_email
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from glue_pkgmgr.core.built_file import BuiltFile
+from glue_pkgmgr.core.licence import licence_of
+from glue_pkgmgr.core.names import ProjectName, Release
+from glue_pkgmgr.core.policy import AllowedFile, AllowedPage, Policy, Reason
+from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
+from glue_pkgmgr.errors import NotInstallable
+from glue_pkgmgr.ports import MetadataReader, PackageIndex, SdistBuilder
+
+
+class Approvals(Enum):
+    """How far approvals count, when the ones that are missing are looked for."""
+
+    NEEDED = "everywhere"
+    WHERE_SOME = "where an approved release suits the request"
+    LEFT_ASIDE = "nowhere"
+
+
+@dataclass(slots=True)
+class AllowedIndex:
+    """What the resolver may see of two indexes. Satisfies `ports.VisibleIndex`; used by several threads at once.
+
+    A project in `policy.internal` is read from the approved repository and never from the store.
+    """
+
+    policy: Policy
+    store: PackageIndex
+    approved: PackageIndex
+    metadata_reader: MetadataReader
+    sdist_builder: SdistBuilder | None = None
+    approvals: Approvals = Approvals.NEEDED
+    wanted: Mapping[ProjectName, SpecifierSet] = field(default_factory=dict)
+    refused: dict[Release, tuple[Reason, str]] = field(default_factory=dict)
+    _pages: dict[ProjectName, IndexPage | None] = field(default_factory=dict)
+    _split: dict[ProjectName, AllowedPage | None] = field(default_factory=dict)
+    _metadata: dict[Release, bytes] = field(default_factory=dict)
+
+    def with_approvals(self, approvals: Approvals, wanted: Mapping[ProjectName, SpecifierSet]) -> AllowedIndex:
+        """Return the same index with another sense of approvals; pages that were read are not read again."""
+        return replace(self, approvals=approvals, wanted=wanted, _split={}, _metadata=dict(self._metadata))
+
+    def page(self, project: ProjectName) -> IndexPage | None:
+        """Return the visible files of a project; None if the index knows no such project."""
+        split = self.split(project)
+        return None if split is None else IndexPage(project=project, files=tuple(_as_wheels(split)))
+
+    def metadata(self, project: ProjectName, filename: str) -> bytes | None:
+        """Return the core metadata of a visible wheel.
+
+        A wheel that is yet to be built is built for it. One that cannot be is hidden from now on, and said to
+        be incompatible with every Python: the resolver then looks for another one.
+        """
+        split = self.split(project)
+        for one in split.allowed if split else ():
+            if _wheel_name(one) == filename:
+                return self._metadata_of(project, one)
+        return None
+
+    def split(self, project: ProjectName) -> AllowedPage | None:
+        """Return the page of a project, allowed and hidden files apart."""
+        if project not in self._split:
+            page = self._page(project)
+            self._split[project] = None if page is None else self._judged(project, page)
+        return self._split[project]
+
+    def refuse(self, release: Release, reason: Reason, detail: str) -> None:
+        """Hide a release from now on, for a reason that only a closer look has shown."""
+        self.refused[release] = (reason, detail)
+        self._split.pop(release[0], None)
+
+    def splits(self) -> list[tuple[ProjectName, AllowedPage | None]]:
+        """Return every page that was looked at, sorted by project."""
+        return sorted(self._split.items())
+
+    def files(self, project: ProjectName, version: Version) -> tuple[AllowedFile, ...]:
+        """Return the visible files of a release, best first."""
+        split = self.split(project)
+        return split.of(version) if split else ()
+
+    def built(self, project: ProjectName, sdist: AllowedFile) -> BuiltFile:
+        """Return the wheel of a visible sdist. Raises: NotInstallable; IndexAccessError."""
+        if self.sdist_builder is None:
+            raise NotInstallable(f"{sdist.file.filename}: nothing here builds wheels")
+        return self.sdist_builder.wheel_of(self._source(project), sdist.file)
+
+    def licence(self, project: ProjectName, version: Version) -> str | None:
+        """Return the licence that counts for a visible release; None where none can be told."""
+        return self.policy.licence_of(project, version, licence_of(self._any_metadata(project, version)))
+
+    def requirements(self) -> dict[ProjectName, set[ProjectName]]:
+        """Return which projects want which, by all metadata that was read so far."""
+        found: dict[ProjectName, set[ProjectName]] = {}
+        for (project, _), metadata in list(self._metadata.items()):
+            found.setdefault(project, set()).update(_required(metadata))
+        return found
+
+    def _source(self, project: ProjectName) -> PackageIndex:
+        return self.approved if project in self.policy.internal else self.store
+
+    def _page(self, project: ProjectName) -> IndexPage | None:
+        if project not in self._pages:
+            page = self._source(project).page(project)
+            # Whatever name the page gives itself: it was asked for as `project`, and is judged as that.
+            self._pages[project] = None if page is None else replace(page, project=project)
+        return self._pages[project]
+
+    def _judged(self, project: ProjectName, page: IndexPage) -> AllowedPage:
+        split = self._without_refused(self.policy.split(page))
+        suits = self.wanted.get(project, SpecifierSet())
+        enough = any(suits.contains(one.distribution.version, prereleases=True) for one in split.allowed)
+        if self.approvals is Approvals.NEEDED or (self.approvals is Approvals.WHERE_SOME and enough):
+            return split
+        return self._without_refused(replace(self.policy, approvals_needed=False).split(page))
+
+    def _without_refused(self, split: AllowedPage) -> AllowedPage:
+        for (project, version), (reason, detail) in list(self.refused.items()):
+            if project == split.project:
+                split = split.without(version, reason, detail)
+        return split
+
+    def _any_metadata(self, project: ProjectName, version: Version) -> bytes:
+        known = self._metadata.get((project, version))
+        if known is not None:
+            return known
+        return self._metadata_of(project, self.files(project, version)[0])
+
+    def _metadata_of(self, project: ProjectName, one: AllowedFile) -> bytes:
+        release = (project, one.distribution.version)
+        file = one.file
+        source = self._source(project)
+        if one.distribution.is_wheel:
+            metadata = self.metadata_reader.read(source, file)
+        else:
+            try:
+                metadata = self.metadata_reader.read_file(self.built(project, one).path)
+            except NotInstallable as e:
+                self.refuse(release, Reason.NOT_BUILDABLE, str(e))
+                return _unusable(release)
+        self._metadata[release] = metadata
+        return metadata
+
+
+def _as_wheels(split: AllowedPage) -> Iterable[IndexFile]:
+    seen: set[str] = set()
+    for one in split.allowed:
+        name = _wheel_name(one)
+        if name not in seen:  # a release may have two sdists; the better is built
+            seen.add(name)
+            # The wheel to be built has no digest yet; nobody installs by this page.
+            yield one.file if one.distribution.is_wheel else replace(one.file, filename=name, hashes={}, size=None)
+
+
+def _wheel_name(one: AllowedFile) -> str:
+    if one.distribution.is_wheel:
+        return one.file.filename
+    return f"{one.distribution.project.replace('-', '_')}-{one.distribution.version}-py3-none-any.whl"
+
+
+def _unusable(release: Release) -> bytes:
+    project, version = release
+    return f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\nRequires-Python: <3\n".encode()
+
+
+def _required(metadata: bytes) -> set[ProjectName]:
+    raw, _ = parse_email(metadata)
+    found = set()
+    for line in raw.get("requires_dist", ()):
+        try:
+            found.add(ProjectName(canonicalize_name(Requirement(line).name)))
+        except InvalidRequirement:  # what cannot be read is wanted by nobody
+            continue
+    return found

@@ -1,0 +1,358 @@
+"""A request becomes a lock, or the reasons why it cannot: what `lock`, `check`, `launch` and `approve` share."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from packaging.version import Version
+
+from glue_pkgmgr.core.image import Break, breaks
+from glue_pkgmgr.core.lockfile import Lock, LockedFile, Pin
+from glue_pkgmgr.core.names import ProjectName, Release
+from glue_pkgmgr.core.policy import AllowedPage, Policy, Reason, summarise
+from glue_pkgmgr.core.request import Request
+from glue_pkgmgr.errors import NotApproved, NotInstallable
+from glue_pkgmgr.ports import Advisories, ResolvedRelease, Resolver, Unresolvable
+from glue_pkgmgr.verbs.allowed_index import AllowedIndex, Approvals
+
+_MOST_ROUNDS = 50  # of resolving anew because of a licence or a vulnerability; each hides a release for good
+_SHOWN = 3  # versions named of a list
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingApproval:
+    """A release that the request needs and nobody approved.
+
+    `chain` leads from a requested project to it, both included. `uploaded` is aware UTC, `size` that of the best
+    wheel in bytes, `licence` an SPDX expression; each None where it is not told. `others` says which other
+    releases exist and why they are hidden.
+    """
+
+    project: ProjectName
+    version: Version
+    chain: tuple[ProjectName, ...]
+    uploaded: datetime | None = None
+    licence: str | None = None
+    size: int | None = None
+    others: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.project}=={self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """A project of which the resolver could not choose freely: who wants it, and what stands in the way."""
+
+    project: ProjectName
+    chain: tuple[ProjectName, ...]
+    told: str
+
+    def __str__(self) -> str:
+        return f"{self.project}{wanted_by(self.chain)}: {self.told}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a request cannot be locked.
+
+    `missing` are the approvals that would be enough: with them it could be. Where there are none, `obstacles` and
+    the resolver's own `explanation` say what stands in the way, or `breaks` what the closure would break.
+    """
+
+    request: Request
+    glue_version: str
+    missing: tuple[MissingApproval, ...] = ()
+    obstacles: tuple[Obstacle, ...] = ()
+    breaks: tuple[Break, ...] = ()
+    explanation: str = ""
+
+    def error(self) -> NotApproved | NotInstallable:
+        """Return it as the error to raise."""
+        wanted = ", ".join(str(item) for item in self.request)
+        head = f"cannot lock {wanted} for Glue {self.glue_version}"
+        if self.missing:
+            return NotApproved("\n".join([f"{head}: {_count(len(self.missing))}", *self._missing_lines()]))
+        lines = [f"  {obstacle}" for obstacle in self.obstacles]
+        if self.breaks:
+            head += ": it would break what the Glue image brings"
+            lines += [f"  {one}" for one in self.breaks]
+            lines.append(
+                "  ask for releases that fit; or, if the jobs do without, list it as `may-break` of the bundle"
+            )
+        lines += [f"  {line.strip()}" for line in self.explanation.splitlines() if line.strip()]
+        return NotInstallable("\n".join([head, *lines]))
+
+    def _missing_lines(self) -> Iterator[str]:
+        for one in self.missing:
+            others = f"; also there: {one.others}" if one.others else ""
+            yield f"  {one}{wanted_by(one.chain)} is not approved{others}"
+        yield f"  approve what you want: {self.approve_command()}"
+
+    def approve_command(self) -> str:
+        """Return the command that would add just the missing approvals."""
+        releases = " ".join(f'"{one}"' for one in self.missing)
+        return f"glue-pkgmgr approve {releases} --reason …"
+
+
+def wanted_by(chain: Sequence[ProjectName]) -> str:
+    """Return, in brackets, who wants the last project of `chain`; empty if the request itself does."""
+    return f" (wanted by {' → '.join(chain[:-1])})" if len(chain) > 1 else ""
+
+
+def _count(missing: int) -> str:
+    return "1 release is not approved" if missing == 1 else f"{missing} releases are not approved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """How a request is resolved: against which index, by whom, and what is known already.
+
+    `locked` are the locks that exist: a file they name must not have changed since. `preferred` versions are
+    taken where they fit, and else those of the Glue image; of the projects in `upgrade` the newest is. `may_break`
+    are projects of the Glue image that need not go on working.
+    """
+
+    index: AllowedIndex
+    resolver: Resolver
+    advisories: Advisories | None = None
+    locked: Sequence[Lock] = ()
+    preferred: Mapping[ProjectName, Version] = field(default_factory=dict)
+    upgrade: Collection[ProjectName] = ()
+    may_break: Collection[ProjectName] = ()
+
+    def lock(self, request: Request) -> Lock:
+        """Return the lock of `request`: the closure, each release with the SHA-256 of every wheel it may get.
+
+        Raises: NotApproved when approvals are missing; NotInstallable when no set of releases fits, when a file
+        is not what was locked before, or when the Glue image would break; IndexAccessError.
+        """
+        outcome = self.attempt(request)
+        if isinstance(outcome, Refusal):
+            raise outcome.error()
+        return outcome
+
+    def attempt(self, request: Request) -> Lock | Refusal:
+        """Return the lock of `request`, or all reasons why there is none.
+
+        Raises: NotInstallable when a file is not what was locked before; IndexAccessError.
+        """
+        try:
+            lock = self._resolved(request)
+        except Unresolvable as e:
+            return self._refusal(request, e)
+        broken = tuple(one for one in breaks(_versions(lock), lock.runtime) if one.project not in self.may_break)
+        return self._refused(request, breaks=broken) if broken else lock
+
+    def _refused(self, request: Request, **why: object) -> Refusal:
+        version = self._policy.runtime.version
+        return Refusal(request=request, glue_version=version, **why)  # type: ignore[arg-type]
+
+    @property
+    def _policy(self) -> Policy:
+        return self.index.policy
+
+    def _resolved(self, request: Request) -> Lock:
+        runtime = self._policy.runtime
+        known = {**runtime.preinstalled, **self.preferred}
+        preferred = {project: version for project, version in known.items() if project not in self.upgrade}
+        for _ in range(_MOST_ROUNDS):
+            releases = self.resolver.resolve(request, runtime, self.index, preferred)
+            refused = self._refused_releases(releases)
+            if not refused:
+                return self._made(request, releases)
+            for release, (reason, detail) in refused.items():
+                self.index.refuse(release, reason, detail)
+        raise NotInstallable(
+            f"no choice of releases without a refused licence or a known vulnerability after {_MOST_ROUNDS} "
+            "attempts; ask for fewer releases, or narrower approvals"
+        )
+
+    def _refused_releases(self, releases: Sequence[ResolvedRelease]) -> dict[Release, tuple[Reason, str]]:
+        """Return which of the chosen releases of others must not be used after all, and why."""
+        chosen = [
+            (one.project, one.version)
+            for one in releases
+            if one.project not in self._policy.internal
+            and self._policy.runtime.preinstalled.get(one.project) != one.version
+        ]
+        # Some were refused while the resolver looked at them: no wheel could be built.
+        refused = {release: self.index.refused[release] for release in chosen if release in self.index.refused}
+        if refused:
+            return refused
+        if self._policy.licences:
+            for project, version in chosen:
+                if why := self._policy.licences.refused(self.index.licence(project, version)):
+                    refused[project, version] = (Reason.LICENCE, why)
+        return {**refused, **self._vulnerable(chosen)}
+
+    def _vulnerable(self, releases: Sequence[Release]) -> dict[Release, tuple[Reason, str]]:
+        if self.advisories is None or not releases:
+            return {}
+        today = self._policy.now.date()
+        found: dict[Release, tuple[Reason, str]] = {}
+        for release, advisories in self.advisories.of(releases).items():
+            open_ones = [
+                one
+                for one in advisories
+                if not any(it.covers(release[0], one, today) for it in self._policy.allowlist.exceptions)
+            ]
+            if open_ones:
+                found[release] = (Reason.VULNERABLE, ", ".join(map(str, open_ones)))
+        return found
+
+    def _made(self, request: Request, releases: Sequence[ResolvedRelease]) -> Lock:
+        requested = {item.project for item in request}
+        pins = tuple(self._pin(release, requested) for release in releases)
+        runtime = self._policy.runtime
+        installed = [(pin.project, pin.version) for pin in pins if not pin.preinstalled]
+        return Lock(
+            runtime=runtime,
+            request=tuple(str(item) for item in request),
+            pins=pins,
+            allowlist_sha256=self._policy.allowlist.digest(installed, runtime),
+            minimum_age_days=self._policy.minimum_age.days,
+        )
+
+    def _pin(self, release: ResolvedRelease, requested: set[ProjectName]) -> Pin:
+        pin = Pin(
+            project=release.project,
+            version=release.version,
+            wanted_by=() if release.project in requested else release.wanted_by,
+            internal=release.project in self._policy.internal,
+        )
+        if self._policy.runtime.preinstalled.get(release.project) == release.version:
+            return pin
+        files = self.index.files(release.project, release.version)
+        if not files:
+            raise NotInstallable(f"{pin} was chosen although no wheel of it is visible; please report this")
+        pin = replace(pin, licence=self.index.licence(release.project, release.version))
+        if files[0].distribution.is_wheel:
+            locked = tuple(_locked(one.file.filename, one.file.sha256, one.file.size) for one in files)
+            pin = replace(pin, files=locked)
+        else:
+            sdist, wheel = files[0].file, self.index.built(release.project, files[0])
+            pin = replace(
+                pin,
+                files=(_locked(wheel.filename, wheel.sha256, wheel.size),),
+                built_from=_locked(sdist.filename, sdist.sha256, sdist.size),
+            )
+        self._require_same_bytes(pin)
+        return pin
+
+    def _require_same_bytes(self, pin: Pin) -> None:
+        """Raise NotInstallable if a file of `pin` has other bytes than a lock has under its name."""
+        for lock in self.locked:
+            held = lock.pin(pin.project)
+            if held is None or held.version != pin.version:
+                continue
+            before = {file.filename: file.sha256 for file in _files(held)}
+            for file in _files(pin):
+                if before.get(file.filename, file.sha256) != file.sha256:
+                    raise NotInstallable(
+                        f"{file.filename} is not the file that was locked: locked {before[file.filename]}, now "
+                        f"{file.sha256}; a release never changes: find out who changed it. Nothing was locked"
+                    )
+
+    # --- why not
+
+    def _refusal(self, request: Request, cause: Unresolvable) -> Refusal:
+        """Find out what is missing: approvals, if with some more of them there is a solution."""
+        wanted = {item.project: item.specifier for item in request}
+        for approvals in (Approvals.WHERE_SOME, Approvals.LEFT_ASIDE):
+            index = self.index.with_approvals(approvals, wanted)
+            relaxed = replace(self, index=index, preferred={**self._newest_approved(), **self.preferred})
+            try:
+                lock = relaxed._resolved(request)
+            except Unresolvable:
+                continue
+            return self._refused(request, missing=tuple(self._missing(lock, index)))
+        return self._refused(request, obstacles=tuple(self._obstacles(request, index)), explanation=str(cause))
+
+    def _newest_approved(self) -> dict[ProjectName, Version]:
+        return {
+            project: split.allowed[0].distribution.version
+            for project, split in self.index.splits()
+            if split and split.allowed
+        }
+
+    def _missing(self, lock: Lock, index: AllowedIndex) -> Iterator[MissingApproval]:
+        for pin in lock.installed:
+            if self._policy.approvals_of(pin.project, pin.version):
+                continue
+            best = index.files(pin.project, pin.version)[0].file
+            split = self.index.split(pin.project)
+            others = [one for one in split.hidden if one.version != pin.version] if split else []
+            yield MissingApproval(
+                project=pin.project,
+                version=pin.version,
+                chain=lock.reason(pin.project),
+                uploaded=best.upload_time,
+                licence=pin.licence,
+                size=best.size,
+                others=summarise(others, most=_SHOWN),
+            )
+
+    def _obstacles(self, request: Request, index: AllowedIndex) -> Iterator[Obstacle]:
+        """Yield what keeps projects from being chosen, approvals left aside."""
+        parents: dict[ProjectName, set[ProjectName]] = {}
+        for project, required in index.requirements().items():
+            for child in required:
+                parents.setdefault(child, set()).add(project)
+        requested = {item.project for item in request}
+        for project, split in index.splits():
+            if told := _told(project, split, self._policy):
+                yield Obstacle(project=project, chain=_chain(project, requested, parents), told=told)
+
+
+def _locked(filename: str, sha256: str | None, size: int | None) -> LockedFile:
+    return LockedFile(filename=filename, sha256=sha256 or "", size=size)
+
+
+def _files(pin: Pin) -> Iterable[LockedFile]:
+    return (*pin.files, *((pin.built_from,) if pin.built_from else ()))
+
+
+def _versions(lock: Lock) -> dict[ProjectName, Version]:
+    return {pin.project: pin.version for pin in lock.pins}
+
+
+def _told(project: ProjectName, split: AllowedPage | None, policy: Policy) -> str:
+    """Say which releases of a project the resolver could not choose; empty if it could choose all."""
+    if split is None:
+        internal = project in policy.internal
+        return (
+            "not in the approved repository; publish it first" if internal else "not in the store; check the name"
+        )
+    if not split.withheld:
+        return ""
+    kept = f"{_releases(split)} can be chosen, " if split.allowed else "none can be chosen: "
+    return f"{kept}{summarise(split.withheld)}"
+
+
+def _releases(split: AllowedPage) -> str:
+    versions = sorted({one.distribution.version for one in split.allowed}, reverse=True)
+    shown = ", ".join(map(str, versions[:_SHOWN]))
+    return f"{shown} and {len(versions) - _SHOWN} more" if len(versions) > _SHOWN else shown
+
+
+def _chain(
+    project: ProjectName,
+    requested: Collection[ProjectName],
+    parents: Mapping[ProjectName, Collection[ProjectName]],
+) -> tuple[ProjectName, ...]:
+    """Return the shortest chain from a requested project to `project`; only `project` where none is known."""
+    chains: deque[tuple[ProjectName, ...]] = deque([(project,)])
+    seen = {project}
+    while chains:
+        chain = chains.popleft()
+        if chain[0] in requested:
+            return chain
+        for parent in sorted(parents.get(chain[0], ())):
+            if parent not in seen:
+                seen.add(parent)
+                chains.append((parent, *chain))
+    return (project,)
