@@ -138,7 +138,10 @@ def _named_only(text: str) -> str:
         raise NotInstallable(f"{text!r} is not a build requirement: {e}") from e
     if requirement.url:
         raise NotInstallable(f"the build requirement {text!r} is an address: what lies there cannot be pinned")
-    return str(requirement)
+    named = str(requirement)
+    if not named.isprintable():  # a line break in a marker would begin a line of uv's input: an option, say
+        raise NotInstallable(f"{text!r} is not a build requirement: it holds control characters")
+    return named
 
 
 def _satisfied(requirement: Requirement) -> bool:

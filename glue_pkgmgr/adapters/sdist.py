@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ _WAY_OUT = "approve a release that has a wheel, or build and publish one of your
 _NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
 _COMPILERS = ("cc", "c++", "gcc", "g++", "clang", "clang++", "gfortran")
 _NO_COMPILER = """#!/bin/sh
-: > '{told}'
+: > {told}
 echo "no compiler here: only pure Python is built" >&2
 exit 1
 """
@@ -137,7 +138,7 @@ def _environment(scratch: Path, compiler_called: Path) -> dict[str, str]:
         folder.mkdir()
     for name in _COMPILERS:
         # With one, what is built would depend on the machine; and a job on Glue is another machine.
-        (programs / name).write_text(_NO_COMPILER.format(told=compiler_called))
+        (programs / name).write_text(_NO_COMPILER.format(told=shlex.quote(os.fspath(compiler_called))))
         (programs / name).chmod(0o755)
     return {
         "PATH": os.pathsep.join([os.fspath(programs), os.defpath]),

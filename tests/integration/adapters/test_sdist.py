@@ -11,6 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -191,6 +192,15 @@ def test_two_processes_at_once_build_once(store: UpstreamIndex, tmp_path: Path) 
     assert builds.read_text() == "x"
 
 
+def test_threads_at_once_build_once(store: UpstreamIndex, tmp_path: Path) -> None:
+    builds = tmp_path / "builds"
+    index, sdist = listed(store, with_own_backend(f"open({str(builds)!r}, 'a').write('x')"))
+    builder = SdistWheels(os.environ, tmp_path / "kept")
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(lambda _: builder.wheel_of(index, sdist).sha256, range(4)))) == 1
+    assert builds.read_text() == "x"
+
+
 def test_a_killed_build_leaves_nothing_half_and_the_next_one_builds(store: UpstreamIndex, tmp_path: Path) -> None:
     started, wait = tmp_path / "started", tmp_path / "wait"
     wait.touch()
@@ -346,7 +356,17 @@ def test_build_requirements_that_cannot_be_pinned_are_told(
     assert told in refused(store, with_own_backend(requires=requires), tmp_path)
 
 
-@pytest.mark.parametrize("text", ["-r /etc/passwd", "--index-url=http://127.0.0.1:9/", "a b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-r /etc/passwd",
+        "--index-url=http://127.0.0.1:9/",
+        "a b",
+        'a; os_name == "x\n--index-url http://127.0.0.1:9/\n"',
+        r'a; os_name == "x\n--index-url http://127.0.0.1:9/\n"',
+        'a; os_name == "x\u2028y"',
+    ],
+)
 def test_no_option_gets_through_as_a_build_requirement(text: str, store: UpstreamIndex, tmp_path: Path) -> None:
     more = f"def get_requires_for_build_wheel(config_settings=None):\n    return [{text!r}]\n"
     assert "is not a build requirement" in refused(store, with_own_backend(more=more), tmp_path)
@@ -408,6 +428,13 @@ def test_a_wheel_is_nothing_to_build(store: UpstreamIndex, tmp_path: Path) -> No
         SdistWheels(os.environ, tmp_path).wheel_of(index, file)
     with pytest.raises(NotInstallable, match="nothing can be built from"):
         SdistWheels(os.environ, tmp_path).wheel_of(index, replace(file, filename="acme-1.0.exe"))
+
+
+def test_a_folder_of_any_name_will_do(store: UpstreamIndex, tmp_path: Path) -> None:
+    made = sdist_of({"setup.py": EXTENSION.format(optional=False), "acme.c": "int x;\n"})
+    folder = tmp_path / "o'brien's $HOME; folder"
+    folder.mkdir()
+    assert "its build calls a compiler" in refused(store, made, folder)
 
 
 def test_a_folder_that_cannot_be_written_is_told(store: UpstreamIndex, tmp_path: Path) -> None:
