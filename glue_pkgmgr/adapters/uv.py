@@ -102,4 +102,4 @@ def _parse(text: str) -> list[ResolvedRelease]:
 
 
 def _without_view(text: str, url: str) -> str:
-    return text.replace(url, "the index").strip()
+    return text.replace(url, "the index").strip().removeprefix("error: ")

@@ -267,7 +267,7 @@ class Resolution:
             relaxed = replace(self, index=index, preferred={**self._newest_approved(), **self.preferred})
             try:
                 lock = relaxed._resolved(request)
-            except Unresolvable:
+            except NotInstallable:  # also where a release that nobody approved holds no readable wheel
                 continue
             return self._refused(request, missing=tuple(self._missing(lock, index)))
         return self._refused(request, obstacles=tuple(self._obstacles(request, index)), explanation=str(cause))

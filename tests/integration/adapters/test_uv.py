@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import pytest
+from packaging.version import Version
 
 from glue_pkgmgr.adapters import uv as uv_adapter
 from glue_pkgmgr.adapters.metadata import WheelMetadata
@@ -23,7 +24,8 @@ from glue_pkgmgr.core.request import parse_request
 from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.errors import IndexAccessError, NotApproved, NotInstallable
 from glue_pkgmgr.process import ProcessTimeout
-from glue_pkgmgr.verbs.lock import AllowedIndex, resolve
+from glue_pkgmgr.verbs.allowed_index import AllowedIndex
+from glue_pkgmgr.verbs.resolve import Refusal, Resolution
 from tests.integration.local.made_distributions import sdist, wheel
 from tests.integration.local.upstream_index import UpstreamIndex, running_upstream
 
@@ -60,8 +62,11 @@ class World:
         )
 
     def lock(self, request: str, *approvals: str, glue: str = "5.1", internal: tuple[str, ...] = ()) -> Lock:
+        return self.resolution(*approvals, glue=glue, internal=internal).lock(parse_request(request))
+
+    def resolution(self, *approvals: str, glue: str = "5.1", internal: tuple[str, ...] = ()) -> Resolution:
         index = self.index(*approvals, glue=glue, internal=internal)
-        return resolve(parse_request(request), index=index, resolver=UvResolver(self.environ))
+        return Resolution(index=index, resolver=UvResolver(self.environ))
 
 
 @pytest.fixture
@@ -161,7 +166,7 @@ def test_pre_releases_and_local_versions_only_where_they_are_approved_by_name(wo
 
 
 def test_nothing_requested_is_an_empty_lock(world: World) -> None:
-    assert resolve((), index=world.index(), resolver=UvResolver(world.environ)).pins == ()
+    assert world.resolution().lock(()).pins == ()
 
 
 # Our own names
@@ -188,11 +193,63 @@ def test_an_internal_name_that_only_the_store_has_is_not_found(world: World) -> 
 def test_a_dependency_nobody_approved_is_named_and_so_is_what_wants_it(world: World) -> None:
     world.store.add(wheel("acme", "1.0", requires=["dep"]))
     world.store.add(wheel("dep", "1.0"))
-    with pytest.raises(NotApproved, match=r"dep: every release is hidden \(1\.0: not approved\)") as caught:
+    world.store.add(wheel("dep", "0.9"))
+    with pytest.raises(NotApproved) as caught:
         world.lock("acme", "acme==1.0")
-    assert 'approve "dep==…"' in str(caught.value)
-    assert "all versions of acme depend on dep" in " ".join(str(caught.value).split())
-    assert "127.0.0.1" not in str(caught.value)
+    assert str(caught.value).splitlines() == [
+        "cannot lock acme for Glue 5.1: 1 release is not approved",
+        "  dep==1.0 (wanted by acme) is not approved; also there: 0.9: not approved",
+        '  approve what you want: glue-pkgmgr approve "dep==1.0" --reason …',
+    ]
+
+
+def test_a_dependency_that_other_rules_forbid_is_named_with_the_chain_and_the_resolvers_words(
+    world: World,
+) -> None:
+    world.store.add(wheel("acme", "1.0", requires=["mid"]))
+    world.store.add(wheel("mid", "1.0", requires=["dep"]))
+    world.store.add(wheel("dep", "1.0"), yanked="loses data")
+    with pytest.raises(NotInstallable) as caught:
+        world.lock("acme", "acme==1.0", "mid==1.0", "dep==1.0")
+    told = " ".join(str(caught.value).split())
+    assert "dep (wanted by acme → mid): none can be chosen: 1.0: yanked (loses data)" in told
+    assert "all versions of acme depend on mid" in told
+    assert "127.0.0.1" not in told
+
+
+def test_the_whole_closure_that_lacks_approval_is_found_at_once(world: World) -> None:
+    world.store.add(wheel("acme", "1.0", requires=["mid", "other<2"]))
+    world.store.add(wheel("mid", "1.0", requires=["dep"]))
+    for version in ("1.0", "1.5", "2.0"):
+        world.store.add(wheel("other", version))
+    world.store.add(wheel("dep", "1.0"))
+    outcome = world.resolution("other==1.0").attempt(parse_request("acme"))
+    assert isinstance(outcome, Refusal)
+    assert [str(one) for one in outcome.missing] == ["acme==1.0", "dep==1.0", "mid==1.0"]
+    approvals = [str(one) for one in outcome.missing]
+    assert pins(world.lock("acme", "other==1.0", *approvals)) == [
+        "acme==1.0",
+        "dep==1.0",
+        "mid==1.0",
+        "other==1.0",
+    ]
+
+
+def test_versions_of_the_lock_before_stay_until_they_are_upgraded(world: World) -> None:
+    for version in ("1.0", "2.0"):
+        world.store.add(wheel("acme", version))
+    newer = world.resolution("acme>=1")
+    assert pins(replace(newer, preferred={project_name("acme"): Version("1.0")}).lock(parse_request("acme"))) == [
+        "acme==1.0"
+    ]
+    assert pins(newer.lock(parse_request("acme"))) == ["acme==2.0"]
+
+
+def test_a_release_of_the_image_is_upgraded_where_it_is_asked_for(world: World) -> None:
+    for version in (SIX, "9.0"):
+        world.store.add(wheel("six", version))
+    resolution = replace(world.resolution("six==9.0"), upgrade={project_name("six")})
+    assert pins(resolution.lock(parse_request("six"))) == ["six==9.0"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +263,7 @@ def test_a_dependency_nobody_approved_is_named_and_so_is_what_wants_it(world: Wo
 )
 def test_a_release_is_hidden_with_its_reason(world: World, listed: dict[str, object], reason: str) -> None:
     world.store.add(wheel("acme", "1.0"), **listed)
-    with pytest.raises(NotInstallable, match=rf"acme: every release is hidden \(1\.0: {reason}"):
+    with pytest.raises(NotInstallable, match=rf"acme: none can be chosen: 1\.0: {reason}"):
         world.lock("acme", "acme==1.0")
 
 
@@ -214,7 +271,7 @@ def test_a_release_without_a_wheel_or_with_a_wrong_one_is_hidden(world: World) -
     world.store.add(sdist("acme", "1.0"))
     world.store.add(("acme-2.0-cp312-cp312-win_amd64.whl", b"not looked at"))
     world.store.add(sdist("acme", "2.0"))
-    with pytest.raises(NotInstallable, match=r"\(1\.0: no wheel; 2\.0: its wheels do not fit the Glue version\)"):
+    with pytest.raises(NotInstallable, match=r"1\.0: no wheel, only an sdist; 2\.0: its wheels do not fit"):
         world.lock("acme", "acme>=1")
 
 
@@ -242,10 +299,10 @@ def test_a_store_that_fails_is_an_error_of_the_index_not_a_missing_solution(worl
 
 def test_a_store_that_refuses_the_credentials_is_an_error_of_the_index(world: World) -> None:
     world.store.add(wheel("acme", "1.0"))
-    index = world.index("acme==1.0")
+    resolution = world.resolution("acme==1.0")
     world.store.user = "somebody"  # from now on
     with pytest.raises(IndexAccessError, match="answered 401"):
-        resolve(parse_request("acme"), index=index, resolver=UvResolver(world.environ))
+        resolution.lock(parse_request("acme"))
 
 
 def test_a_wheel_with_other_bytes_than_promised_is_not_taken(world: World) -> None:
