@@ -108,7 +108,7 @@ class SdistWheels:
         except (BuildFailed, ProcessTimeout) as e:
             if compiler_called.exists():
                 raise NotInstallable(
-                    f"{sdist.filename} is not pure Python: its build calls a compiler; {_WAY_OUT}\n{e}"
+                    f"{sdist.filename} is not pure Python: its build calls a compiler; {_WAY_OUT}"
                 ) from e
             raise NotInstallable(f"no wheel can be made of {sdist.filename}; {_WAY_OUT}\n{e}") from e
 
