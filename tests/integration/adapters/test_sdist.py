@@ -171,7 +171,7 @@ print(SdistWheels(os.environ, Path(sys.argv[2])).wheel_of(index, sdist).sha256)
 
 
 def start(store: UpstreamIndex, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", BUILD, store.source.url, folder]
+    command = [sys.executable, "-c", BUILD, store.source.url, os.fspath(folder)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
