@@ -56,6 +56,11 @@ class CodeArtifactSettings:
         """The repository with the external connection to the public index."""
         return self._address(self.store)
 
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """The upstreams that the approved repository is meant to have."""
+        return (self.store,) if self.open_upstream else ()
+
     def _address(self, repository: str) -> RepositoryAddress:
         return RepositoryAddress(domain=self.domain, owner=self.owner, region=self.region, repository=repository)
 

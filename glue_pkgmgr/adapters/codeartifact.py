@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, timedelta
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
 from glue_pkgmgr.adapters.clients import RemoteRefusal, aws_errors
+from glue_pkgmgr.adapters.pace import Pace, keep_pace
 from glue_pkgmgr.core.index_url import AuthorizationToken
 from glue_pkgmgr.core.names import ProjectName, project_name
-from glue_pkgmgr.core.repository import RepositoryAddress
-from glue_pkgmgr.errors import NotInstallable, RemoteError
-from glue_pkgmgr.ports import Asset
+from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
+from glue_pkgmgr.errors import RemoteError
+from glue_pkgmgr.ports import Asset, CopyRefusal, NotCopied
 
 _FORMAT = "pypi"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepositoryLinks:
-    """Where else a repository looks: upstreams in the order they are searched, external connections."""
-
-    upstreams: tuple[str, ...]
-    external_connections: tuple[str, ...]
+_COPIES = 5.0  # CopyPackageVersions a second (CodeArtifact User Guide, "Quotas")
+_MOST_VERSIONS = 100  # in one call (API reference, CopyPackageVersions)
+_PAGE = {"PageSize": 1000}  # the most that a List operation grants
 
 
 class CodeArtifact:
@@ -32,6 +27,7 @@ class CodeArtifact:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        keep_pace(client, "CopyPackageVersions", Pace(_COPIES))
 
     def issue(self, domain: str, owner: str, lifetime: timedelta) -> AuthorizationToken:
         """Mint a token for `domain` (account `owner`, 12 digits), valid for `lifetime`.
@@ -70,28 +66,38 @@ class CodeArtifact:
             ),
         )
 
-    def projects(self, address: RepositoryAddress) -> list[ProjectName]:
-        """Return the projects in this very repository, sorted. Raises: RemoteError."""
+    def packages(self, address: RepositoryAddress) -> dict[ProjectName, OriginControls]:
+        """Return the origin controls of every project in this very repository, sorted by project.
+
+        Raises: RemoteError.
+        Source: ListPackages, which tells them along; a package from before May 2022 may have none (User Guide,
+        "Default package origin control settings").
+        """
         with aws_errors(
             f"could not list the packages of CodeArtifact repository {address}", needs="codeartifact:ListPackages"
         ):
-            pages = self._client.get_paginator("list_packages").paginate(**_repository(address), format=_FORMAT)
-            return sorted(project_name(package["package"]) for page in pages for package in page["packages"])
+            pages = self._client.get_paginator("list_packages").paginate(
+                **_repository(address), format=_FORMAT, PaginationConfig=_PAGE
+            )
+            listed = [package for page in pages for package in page["packages"]]
+        return dict(sorted((project_name(package["package"]), _controls(package)) for package in listed))
 
-    def versions(self, address: RepositoryAddress, project: ProjectName) -> dict[Version, str]:
+    def versions(self, address: RepositoryAddress, project: ProjectName) -> dict[Version, Status]:
         """Return the versions of `project` in this very repository with their status, lowest first.
 
-        Every status is told (`Published`, `Unlisted`, `Archived`, …); empty if the project is not there.
-        What is no version by PEP 440 is left out: no installer of today takes it.
+        Every status is told; empty if the project is not there. What is no version by PEP 440 is left out: no
+        installer of today takes it.
 
-        Raises: RemoteError.
+        Raises: RemoteError, also for a status that is not known.
         """
         with aws_errors(
             f"could not list the versions of {project} in {address}", needs="codeartifact:ListPackageVersions"
         ):
-            pages = self._client.get_paginator("list_package_versions").paginate(**_package(address, project))
+            pages = self._client.get_paginator("list_package_versions").paginate(
+                **_package(address, project), PaginationConfig=_PAGE
+            )
             listed = _listed(pages, "versions")
-        statuses = {version["version"]: str(version["status"]) for version in listed}
+        statuses = {version["version"]: _status(version, f"{project} in {address}") for version in listed}
         return dict(sorted((Version(text), status) for text, status in statuses.items() if _is_version(text)))
 
     def assets(self, address: RepositoryAddress, project: ProjectName, version: Version) -> Sequence[Asset]:
@@ -104,36 +110,79 @@ class CodeArtifact:
             needs="codeartifact:ListPackageVersionAssets",
         ):
             pages = self._client.get_paginator("list_package_version_assets").paginate(
-                **_package(address, project), packageVersion=str(version)
+                **_package(address, project), packageVersion=str(version), PaginationConfig=_PAGE
             )
             listed = _listed(pages, "assets")
         return [_asset(asset, f"{project}=={version} in {address}") for asset in listed]
 
     def copy(
-        self, source: RepositoryAddress, target: RepositoryAddress, project: ProjectName, version: Version
-    ) -> None:
-        """Copy a release, from the source's upstreams too; the same release there already is no error.
+        self,
+        source: RepositoryAddress,
+        target: RepositoryAddress,
+        project: ProjectName,
+        versions: Collection[Version],
+    ) -> dict[Version, NotCopied]:
+        """Copy releases of a project, from the source's upstreams too; return those that were not, and why.
 
-        Raises: NotInstallable when the target holds other files under that version; RemoteError.
+        Each stands for itself, although a call of the service copies all its versions or none. The same release
+        there already counts as copied; one that arrives in another status than `Published` does not.
+
+        Raises: RemoteError.
         Source: CopyPackageVersions, `includeFromUpstream` and `failedVersions`.
         """
-        failed = f"could not copy {project}=={version} from {source} to {target}"
-        with aws_errors(
-            failed,
-            needs="codeartifact:CopyPackageVersions on the target, codeartifact:ReadFromRepository on the source",
-        ):
-            reply = self._client.copy_package_versions(
-                domain=source.domain,
-                domainOwner=source.owner,
-                sourceRepository=source.repository,
-                destinationRepository=target.repository,
-                format=_FORMAT,
-                package=project,
-                versions=[str(version)],
-                includeFromUpstream=True,
-            )
-        for refused in reply.get("failedVersions", {}).values():
-            raise _copy_failure(failed, refused)
+        refused: dict[Version, NotCopied] = {}
+        wanted = sorted(versions)
+        while wanted:
+            batch, later = wanted[:_MOST_VERSIONS], wanted[_MOST_VERSIONS:]
+            failed = f"could not copy {project} {', '.join(map(str, batch))} from {source} to {target}"
+            errors, arrived = self._copy_batch(source, target, project, batch, failed)
+            skipped = [version for version in batch if errors.get(version, {}).get("errorCode") == "SKIPPED"]
+            if len(skipped) == len(batch):
+                raise RemoteError(f"{failed}: CodeArtifact skipped all of them and does not say why")
+            for version, error in errors.items():
+                if version not in skipped:
+                    refused[version] = _not_copied(f"could not copy {project}=={version} from {source}", error)
+            for version, status in arrived.items():
+                if status is not Status.PUBLISHED:
+                    detail = f"{project}=={version} is {status} in {source}"
+                    refused[version] = NotCopied(reason=CopyRefusal.OTHER, detail=detail)
+            wanted = skipped + later
+        return refused
+
+    def _copy_batch(
+        self,
+        source: RepositoryAddress,
+        target: RepositoryAddress,
+        project: ProjectName,
+        versions: Sequence[Version],
+        failed: str,
+    ) -> tuple[dict[Version, Mapping[str, str]], dict[Version, Status]]:
+        """Return the errors of one call, by version, and the status of what was copied."""
+        from botocore.exceptions import ClientError
+
+        needs = "codeartifact:CopyPackageVersions on the target, codeartifact:ReadFromRepository on the source"
+        with aws_errors(failed, needs=needs):
+            try:
+                reply = self._client.copy_package_versions(
+                    domain=source.domain,
+                    domainOwner=source.owner,
+                    sourceRepository=source.repository,
+                    destinationRepository=target.repository,
+                    format=_FORMAT,
+                    package=project,
+                    versions=[str(version) for version in versions],
+                    includeFromUpstream=True,
+                )
+            except ClientError as e:
+                if not _lacks_package(e.response):
+                    raise
+                absent = {"errorCode": "NOT_FOUND", "errorMessage": e.response["Error"].get("Message", "")}
+                return dict.fromkeys(versions, absent), {}
+        arrived = {
+            Version(text): _status(done, f"{project}=={text} in {target}")
+            for text, done in reply.get("successfulVersions", {}).items()
+        }
+        return {Version(text): error for text, error in reply.get("failedVersions", {}).items()}, arrived
 
     def delete(self, address: RepositoryAddress, project: ProjectName, version: Version) -> None:
         """Delete a release; none there is no error. Raises: RemoteError."""
@@ -210,11 +259,40 @@ def _asset(asset: Mapping[str, Any], where: str) -> Asset:
     return Asset(filename=asset["name"], sha256=sha256.lower(), size=int(asset.get("size", 0)))
 
 
-def _copy_failure(failed: str, refused: Mapping[str, str]) -> RemoteError | NotInstallable:
-    code = refused["errorCode"]
-    told = f"{failed}: {refused.get('errorMessage', 'no reason given').rstrip('.')} ({code})"
-    if code == "ALREADY_EXISTS":
-        return NotInstallable(f"{told}; the target holds other files under this version: delete it there first")
-    if code == "NOT_ALLOWED":
-        return RemoteError(f"{told}; the origin controls of the package block it (`upstream` or `publish`)")
-    return RemoteError(told)
+def _controls(package: Mapping[str, Any]) -> OriginControls:
+    told = package.get("originConfiguration", {}).get("restrictions", {})
+    return OriginControls(publish=told.get("publish") != "BLOCK", upstream=told.get("upstream") != "BLOCK")
+
+
+def _status(version: Mapping[str, Any], where: str) -> Status:
+    told = version.get("status")
+    try:
+        return Status(str(told))
+    except ValueError as e:
+        raise RemoteError(f"CodeArtifact gives a release of {where} a status that is not known: {told!r}") from e
+
+
+def _lacks_package(response: Mapping[str, Any]) -> bool:
+    """Whether an error answer says that the source has no such package, the repositories being there."""
+    absent = response["Error"]["Code"] == "ResourceNotFoundException"
+    return absent and response.get("resourceType") not in ("domain", "repository")
+
+
+_REFUSALS = {
+    "NOT_FOUND": (CopyRefusal.ABSENT, ""),
+    "ALREADY_EXISTS": (
+        CopyRefusal.OCCUPIED,
+        "; the target holds other files under this version: delete it there first",
+    ),
+    "NOT_ALLOWED": (
+        CopyRefusal.BLOCKED,
+        "; origin controls, of the package or of its package group, block it",
+    ),
+}
+
+
+def _not_copied(failed: str, error: Mapping[str, str]) -> NotCopied:
+    code = error["errorCode"]
+    reason, advice = _REFUSALS.get(code, (CopyRefusal.OTHER, ""))
+    told = error.get("errorMessage") or "no reason given"
+    return NotCopied(reason=reason, detail=f"{failed}: {told.rstrip('.')} ({code}){advice}")

@@ -1,7 +1,7 @@
 """What the settings name, made in a running stand-in through the same APIs that any client uses.
 
-Everything can be done again: what is there stays as it is, except job definitions and scripts, which
-follow the settings.
+Everything can be done again: what is there stays as it is, except job definitions, scripts and the upstream of
+the approved repository, which follow the settings.
 """
 
 from __future__ import annotations
@@ -100,14 +100,16 @@ def _repositories(codeartifact: Any, settings: Settings) -> None:
         repository=ours.store,
         externalConnection=_PUBLIC_INDEX,
     )
-    for repository in (ours.store, ours.repository):
+    upstreams = [{"repositoryName": name} for name in ours.upstreams]
+    codeartifact.update_repository(**domain, repository=ours.repository, upstreams=upstreams)
+    for repository, publish in ((ours.store, "BLOCK"), (ours.repository, "ALLOW")):
         for project in sorted(settings.policy.internal):
             codeartifact.put_package_origin_configuration(
                 **domain,
                 repository=repository,
                 format="pypi",
                 package=project,
-                restrictions={"publish": "ALLOW", "upstream": "BLOCK"},
+                restrictions={"publish": publish, "upstream": "BLOCK"},
             )
 
 

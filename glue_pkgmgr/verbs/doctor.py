@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import Thread
-from typing import Protocol
 
-from glue_pkgmgr.core.repository import RepositoryAddress
+from glue_pkgmgr.core.repository import RepositoryAddress, RepositoryLinks
 from glue_pkgmgr.core.runtime import RUNTIMES
 from glue_pkgmgr.errors import GluePkgmgrError
 from glue_pkgmgr.settings import Bundle, JobSettings, Settings
@@ -53,20 +52,6 @@ PythonVersion = tuple[int, int]
 
 Checks = Mapping[str, Callable[[], Verdict]]
 """Checks by name, in the order to show them."""
-
-
-class RepositoryLinks(Protocol):
-    """Where else a repository looks."""
-
-    @property
-    def upstreams(self) -> Sequence[str]:
-        """The repositories behind it."""
-        ...
-
-    @property
-    def external_connections(self) -> Sequence[str]:
-        """The public indexes behind it."""
-        ...
 
 
 def diagnose(checks: Checks, *, seconds: float = LONGEST) -> tuple[Finding, ...]:
@@ -205,19 +190,28 @@ def remote_checks(
     """Return the checks of what the settings name in AWS: repositories and job definitions."""
     codeartifact = settings.codeartifact
     return {
-        f"repository {codeartifact.repository}": lambda: _approved(links(codeartifact.approved_repository)),
+        f"repository {codeartifact.repository}": lambda: _approved(
+            links(codeartifact.approved_repository), allowed=codeartifact.upstreams
+        ),
         f"repository {codeartifact.store}": lambda: _store(links(codeartifact.store_repository)),
         **{f"job {job.key}": _job_check(job, definition) for job in settings.jobs.values()},
     }
 
 
-def _approved(links: RepositoryLinks) -> Verdict:
-    behind = (*links.upstreams, *links.external_connections)
+def _approved(links: RepositoryLinks, allowed: tuple[str, ...]) -> Verdict:
+    behind = [*(name for name in links.upstreams if name not in allowed), *links.external_connections]
     if behind:
         return Verdict(
             Health.WRONG,
             f"looks into {', '.join(behind)} too: jobs can install what nobody approved",
             "remove its upstreams; `glue-pkgmgr mirror sync` fills it",
+        )
+    if links.upstreams:
+        return Verdict(
+            Health.WARNING,
+            f"has {', '.join(links.upstreams)} as its upstream, as the settings say: jobs that go around us can "
+            "install what nobody approved",
+            'the stronger shape is upstream = "none" under [codeartifact]',
         )
     return Verdict(Health.OK, "looks nowhere else")
 

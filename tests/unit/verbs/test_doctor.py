@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from glue_pkgmgr.core.repository import RepositoryLinks
 from glue_pkgmgr.errors import RemoteError
 from glue_pkgmgr.verbs.doctor import (
     Health,
@@ -23,14 +24,9 @@ from tests.stand_in import sample_settings
 FINE = Verdict(Health.OK, "fine")
 
 
-@dataclass
-class Links:
-    upstreams: tuple[str, ...] = ()
-    external_connections: tuple[str, ...] = ()
-
-
-NOWHERE = Links()
-PUBLIC = Links(external_connections=("public:pypi",))
+NOWHERE = RepositoryLinks(upstreams=(), external_connections=())
+PUBLIC = replace(NOWHERE, external_connections=("public:pypi",))
+STORE_BEHIND = replace(NOWHERE, upstreams=("pypi-store",))
 
 
 def fail_with(error):
@@ -140,11 +136,18 @@ def test_aws_as_it_should_be(settings):
     assert {verdict.health for verdict in found.values()} == {Health.OK}
 
 
-@pytest.mark.parametrize("links", [Links(upstreams=("pypi-store",)), PUBLIC])
+@pytest.mark.parametrize("links", [STORE_BEHIND, PUBLIC])
 def test_an_approved_repository_that_looks_elsewhere_is_wrong(settings, links):
     found = remote(settings, approved=links)["repository approved"]
     assert found.health is Health.WRONG
     assert "nobody approved" in found.detail
+
+
+def test_the_open_shape_is_a_warning_and_no_more_where_the_settings_ask_for_it(settings):
+    opened = replace(settings, codeartifact=replace(settings.codeartifact, open_upstream=True))
+    found = remote(opened, approved=STORE_BEHIND)["repository approved"]
+    assert (found.health, "the stronger shape" in found.advice) == (Health.WARNING, True)
+    assert remote(opened, approved=PUBLIC)["repository approved"].health is Health.WRONG
 
 
 def test_a_store_without_a_public_index_is_a_warning(settings):
