@@ -572,7 +572,7 @@ class Project:
             return None
         from glue_pkgmgr.adapters.sdist import SdistWheels
 
-        return SdistWheels(self._environ, cache_folder(self._environ) / "built")
+        return SdistWheels(self._environ, cache_folder(self._environ) / "built", progress=self._progress)
 
     @property
     def _resolver(self) -> UvResolver:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from glue_pkgmgr.errors import SettingsError
-from glue_pkgmgr.settings import Settings, load_settings, parse_settings
+from glue_pkgmgr.settings import Settings, VulnerabilitySettings, load_settings, parse_settings
 
 TEXT = """\
 [codeartifact]
@@ -106,6 +106,29 @@ def test_the_approved_repository_has_the_store_behind_it_only_if_the_settings_sa
         ("= 14", "= 999999999999", "minimum-age-days: 999999999999 is above 3650"),
         ('["Glue_Utils"]', '["a b"]', "'a b' is not a project name"),
         ('["Glue_Utils"]', "[1]", r"internal\[0\]: 1 is not a text"),
+        (
+            "[bundles.taxi]",
+            "sdists = 'biuld'\n[bundles.taxi]",
+            "'biuld' is none of refuse, build; did you mean 'build'",
+        ),
+        ("[bundles.taxi]", "distinct = ['a b']\n[bundles.taxi]", r"policy\.distinct: 'a b' is not a project name"),
+        (
+            "[bundles.taxi]",
+            "[policy.licences]\nalow = []\n[bundles.taxi]",
+            "licences: unknown key 'alow'; did you",
+        ),
+        ("[bundles.taxi]", "[policy.licences]\nallow = ['mitt']\n[bundles.taxi]", r"policy: licences: .*mitt"),
+        (
+            "[bundles.taxi]",
+            "[policy.vulnerabilities]\nservice = 'x'\n[bundles.taxi]",
+            "'x' is none of osv, pypi, esms",
+        ),
+        ("[bundles.taxi]", "[policy.vulnerabilities]\nfile = 'x'\nurl = 'y'\n[bundles.taxi]", "unknown key 'url'"),
+        (
+            'glue-version = "5.1"',
+            'glue-version = "5.1"\nmay-break = ["-"]',
+            r"taxi\.may-break: '-' is not a project",
+        ),
         ('["Glue_Utils"]', '"x"', "internal: 'x' is not a list"),
         ("[bundles.taxi]", '[bundles."../taxi"]', "a bundle is named with ASCII letters"),
         ("[bundles.taxi]", "[bundles.a.taxi]", "unknown key|is missing"),
@@ -166,3 +189,42 @@ def test_a_file_is_read_from_where_it_lies(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "glue-pkgmgr.toml").write_text(TEXT)
     monkeypatch.chdir(tmp_path)
     assert load_settings(Path("glue-pkgmgr.toml")).policy.allowlist == tmp_path / "allowlist.toml"
+
+
+RULES = """
+distinct = ["glue-util"]
+sdists = "build"
+[policy.licences]
+allow = ["mit", "Apache-2.0"]
+deny = ["GPL-3.0-only"]
+[policy.vulnerabilities]
+"""
+
+
+def test_optional_rules_of_the_policy_are_read() -> None:
+    settings = parse('internal = ["Glue_Utils"]', f'internal = ["Glue_Utils"]{RULES}file = "advisories.zip"')
+    policy = settings.policy
+    assert (policy.distinct, policy.build_sdists) == ({"glue-util"}, True)
+    assert policy.licences.allow == {"MIT", "Apache-2.0"}
+    assert policy.licences.refused("GPL-3.0-only")
+    assert policy.vulnerabilities == VulnerabilitySettings(file=ROOT / "advisories.zip")
+
+
+def test_a_service_is_asked_at_its_usual_address_unless_another_is_written() -> None:
+    for text, expected in (
+        ('service = "pypi"', VulnerabilitySettings(service="pypi")),
+        ('url = "http://127.0.0.1:9/"', VulnerabilitySettings(service="osv", url="http://127.0.0.1:9/")),
+    ):
+        settings = parse('internal = ["Glue_Utils"]', f'internal = ["Glue_Utils"]{RULES}{text}')
+        assert settings.policy.vulnerabilities == expected
+
+
+def test_without_optional_rules_nothing_more_is_asked() -> None:
+    policy = parse().policy
+    assert (policy.distinct, policy.build_sdists, policy.vulnerabilities) == (frozenset(), False, None)
+    assert not policy.licences
+
+
+def test_a_bundle_may_do_without_projects_of_the_image() -> None:
+    settings = parse('glue-version = "5.1"', 'glue-version = "5.1"\nmay-break = ["Pandas"]')
+    assert settings.bundle("taxi").may_break == {"pandas"}

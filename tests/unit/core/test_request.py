@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.request import RequestItem, parse_item, parse_items, parse_request
 from glue_pkgmgr.errors import SettingsError
 
@@ -181,3 +182,19 @@ def test_items_are_values() -> None:
     assert parse_item("a[x]==1.0") == parse_item("A[X] == 1.0")
     assert isinstance(hash(parse_item("a==1.0")), int)
     assert parse_item("a==1.0") != RequestItem(parse_item("a").project, parse_item("a").specifier)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["gl\u0443eutils", "boto3,glu\u0435utils==0.2.0", "glueuti\u217cs[a]>=1", "\uff47lueutils"],
+)
+def test_a_name_in_other_letters_that_looks_like_ours_is_refused_with_the_suggestion(text: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"only printable ASCII characters are accepted; did you mean glueutils\?"
+    ):
+        parse_request(text, [project_name("glueutils")])
+
+
+def test_other_letters_that_look_like_nothing_of_ours_are_refused_without_a_suggestion() -> None:
+    with pytest.raises(SettingsError, match=r"are accepted$"):
+        parse_request("b\u00f6to3", [project_name("glueutils")])
