@@ -25,6 +25,8 @@ from functools import cached_property
 from html import escape
 from urllib.parse import quote
 
+from packaging.metadata import parse_email
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from glue_pkgmgr.core.allowlist import AllowList, parse_allowlist
@@ -207,6 +209,20 @@ def wheels_of(locks: Iterable[Lock]) -> dict[str, tuple[ProjectName, LockedFile]
     return found
 
 
+def required_python(metadata: bytes) -> str | None:
+    """Return the Python versions a wheel is for, by its METADATA; None where it does not tell what a page can.
+
+    Source: core metadata specification, `Requires-Python`.
+    """
+    told = " ".join(parse_email(metadata)[0].get("requires_python", "").split())
+    try:
+        SpecifierSet(told)
+    except InvalidSpecifier:
+        return None
+    # PEP 440 lets any text stand behind `===`.
+    return told if told and told.isascii() and told.isprintable() else None
+
+
 def is_wheel(name: str) -> bool:
     """Whether `name` is that of a wheel in an archive."""
     return _WHEEL.fullmatch(name) is not None
@@ -274,13 +290,13 @@ def _wheels(held: Mapping[str, ArchivedFile]) -> tuple[CarriedWheel, ...]:
                     filename=found["filename"],
                     sha256=file.sha256,
                     size=file.size,
-                    requires_python=_required_python(project, found["filename"], page),
+                    requires_python=_told_by_page(project, found["filename"], page),
                 )
             )
     return tuple(wheels)
 
 
-def _required_python(project: ProjectName, filename: str, page: ArchivedFile | None) -> str | None:
+def _told_by_page(project: ProjectName, filename: str, page: ArchivedFile | None) -> str | None:
     """Return what the page tells of a wheel; None, too, where it is no page: that shows when it is compared."""
     try:
         parsed = parse_page(page.content or b"" if page else b"", HTML_TYPE, f"file:///simple/{project}/")

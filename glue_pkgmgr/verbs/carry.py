@@ -15,14 +15,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from packaging.metadata import parse_email
-
 from glue_pkgmgr.core.allowlist import AllowList
 from glue_pkgmgr.core.archive import (
     Archive,
     CarriedLock,
     CarriedWheel,
     parse_archive,
+    required_python,
     wheels_of,
 )
 from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl
@@ -176,13 +175,12 @@ class _Fetch:
             self.progress(f"fetching {file.filename}")
             _make_folder(path.parent)
             self.index.get().download(self._link(project, file), path, file.sha256)
-        told = parse_email(self.metadata.read_file(path))[0].get("requires_python", "")
         return CarriedWheel(
             project=project,
             filename=file.filename,
             sha256=file.sha256,
             size=path.stat().st_size,
-            requires_python=" ".join(told.split()) or None,
+            requires_python=required_python(self.metadata.read_file(path)),
         )
 
     def _link(self, project: ProjectName, file: LockedFile) -> str:
