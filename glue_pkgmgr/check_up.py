@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from glue_pkgmgr.errors import GluePkgmgrError, IndexAccessError
@@ -45,7 +46,9 @@ def check_up(config: Path | None, environ: Mapping[str, str]) -> tuple[Finding, 
     except GluePkgmgrError as e:
         return (*diagnose(machine), Finding(check="settings", verdict=Verdict(Health.WRONG, str(e))))
     # AWS is asked once who we are: without an answer, each further question would only fail in the same way.
-    found = diagnose({**machine, **settings_checks(settings), "AWS": lambda: _caller(settings, environ)})
+    found = diagnose(
+        {**machine, **settings_checks(settings, datetime.now(UTC)), "AWS": lambda: _caller(settings, environ)}
+    )
     remote = _remote(settings, environ)
     if found[-1].verdict.health is Health.OK:
         return (*found, *diagnose(remote))

@@ -312,9 +312,7 @@ class Project:
             progress=self._progress,
         )
 
-    def mirror_import(
-        self, path: Path, *, sha256: str | None = None, replace_files: bool = False
-    ) -> Imported:
+    def mirror_import(self, path: Path, *, sha256: str | None = None, replace_files: bool = False) -> Imported:
         """Bring what the archive `path` carries into this project and its approved repository.
 
         `sha256` is that of the archive, if it is known by another way. `replace_files` lets the allow-list and
@@ -524,17 +522,7 @@ class Project:
         return self._policy_of(self.approvals(), runtime)
 
     def _policy_of(self, allowlist: AllowList, runtime: GlueRuntime) -> Policy:
-        policy = self.settings.policy
-        return Policy(
-            allowlist=allowlist,
-            internal=policy.internal,
-            minimum_age=policy.minimum_age,
-            runtime=runtime,
-            now=self.clock(),
-            licences=policy.licences,
-            distinct=policy.distinct,
-            build_sdists=policy.build_sdists,
-        )
+        return self.settings.policy.rules(allowlist, runtime, self.clock())
 
     def _usual_runtime(self) -> GlueRuntime:
         runtimes = [bundle.runtime for bundle in self.settings.bundles.values()]

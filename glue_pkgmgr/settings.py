@@ -8,12 +8,14 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from glue_pkgmgr.core.allowlist import AllowList
 from glue_pkgmgr.core.licence import LicenceRule, parse_licence_rule
 from glue_pkgmgr.core.names import ProjectName, project_name
+from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import Request, parse_items
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
@@ -81,6 +83,19 @@ class PolicySettings:
     build_sdists: bool = False
     licences: LicenceRule = field(default_factory=LicenceRule)
     vulnerabilities: VulnerabilitySettings | None = None
+
+    def rules(self, allowlist: AllowList, runtime: GlueRuntime, now: datetime) -> Policy:
+        """Return the rules in force for one Glue version at the moment `now` (aware UTC)."""
+        return Policy(
+            allowlist=allowlist,
+            internal=self.internal,
+            minimum_age=self.minimum_age,
+            runtime=runtime,
+            now=now,
+            licences=self.licences,
+            distinct=self.distinct,
+            build_sdists=self.build_sdists,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

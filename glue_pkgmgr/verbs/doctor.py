@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from threading import Thread
@@ -16,7 +17,7 @@ from glue_pkgmgr.core.runtime import RUNTIMES
 from glue_pkgmgr.errors import GluePkgmgrError
 from glue_pkgmgr.settings import Bundle, JobSettings, Settings
 from glue_pkgmgr.verbs.approve import read_allowlist
-from glue_pkgmgr.verbs.lock import read_lock
+from glue_pkgmgr.verbs.lock import read_lock, unusable
 
 LONGEST = 45.0
 """Seconds the checks may take: more than the time limit of any process that one of them starts."""
@@ -144,29 +145,35 @@ def _runnable(python_for: Callable[[PythonVersion], Path | None]) -> Verdict:
     )
 
 
-def settings_checks(settings: Settings) -> Checks:
-    """Return the checks of the files that the settings name."""
+def settings_checks(settings: Settings, now: datetime) -> Checks:
+    """Return the checks of the files that the settings name, at the moment `now` (aware UTC)."""
     return {
         "settings": lambda: Verdict(Health.OK, str(settings.path)),
-        "allow-list": lambda: _allowlist(settings),
-        **{f"lock {bundle.name}": _lock_check(bundle, settings) for bundle in settings.bundles.values()},
+        "allow-list": lambda: _allowlist(settings, now.date()),
+        **{f"lock {bundle.name}": _lock_check(bundle, settings, now) for bundle in settings.bundles.values()},
         **{f"script {job.key}": _script_check(job, settings) for job in settings.jobs.values()},
     }
 
 
-def _allowlist(settings: Settings) -> Verdict:
-    count = len(read_allowlist(settings.policy.allowlist).approvals)
-    return Verdict(Health.OK, f"{settings.policy.allowlist.name}: {count} approval{'' if count == 1 else 's'}")
+def _allowlist(settings: Settings, today: date) -> Verdict:
+    approvals = read_allowlist(settings.policy.allowlist).approvals
+    told = f"{settings.policy.allowlist.name}: {len(approvals)} approval{'' if len(approvals) == 1 else 's'}"
+    ending = [one for one in approvals if one.ends_soon(today)]
+    if not ending:
+        return Verdict(Health.OK, told)
+    listed = ", ".join(f"{one.project}{one.versions} on {one.until}" for one in ending)
+    return Verdict(Health.WARNING, f"{told}; soon ends {listed}", "review them; `approve` again what is to stay")
 
 
-def _lock_check(bundle: Bundle, settings: Settings) -> Callable[[], Verdict]:
+def _lock_check(bundle: Bundle, settings: Settings, now: datetime) -> Callable[[], Verdict]:
     def check() -> Verdict:
         anew = f"glue-pkgmgr lock {bundle.name}"
         if not (settings.policy.locks / bundle.lock_filename).exists():
             return Verdict(Health.WARNING, f"no lock for Glue {bundle.runtime.version} yet", anew)
         lock = read_lock(bundle, settings.policy.locks)
-        if lock.request != tuple(str(item) for item in bundle.modules):
-            return Verdict(Health.WRONG, f"{bundle.lock_filename} was made for another request", anew)
+        rules = settings.policy.rules(read_allowlist(settings.policy.allowlist), bundle.runtime, now)
+        if found := unusable(bundle, lock, rules):
+            return Verdict(Health.WRONG, "; ".join(found), f"approve, or {anew}")
         return Verdict(Health.OK, f"{len(lock.pins)} releases, {len(lock.installed)} of them to install")
 
     return check

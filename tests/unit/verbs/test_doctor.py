@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from glue_pkgmgr.core.lockfile import lock_to_toml
 from glue_pkgmgr.core.repository import RepositoryLinks
 from glue_pkgmgr.errors import RemoteError
 from glue_pkgmgr.verbs.doctor import (
@@ -20,6 +21,7 @@ from glue_pkgmgr.verbs.doctor import (
     unknown,
 )
 from tests.stand_in import sample_settings
+from tests.unit.verbs.locks import NOW, lock, pin
 
 FINE = Verdict(Health.OK, "fine")
 
@@ -113,7 +115,7 @@ def settings(tmp_path):
 def test_absent_files_of_the_settings_are_found(settings):
     (settings.root / "taxi.py").unlink()
     settings.policy.allowlist.unlink()
-    found = verdicts(settings_checks(settings))
+    found = verdicts(settings_checks(settings, NOW))
     assert found["settings"].health is Health.OK
     assert found["allow-list"].health is Health.WRONG
     assert found["lock taxi"] == Verdict(Health.WARNING, "no lock for Glue 5.1 yet", "glue-pkgmgr lock taxi")
@@ -123,7 +125,22 @@ def test_absent_files_of_the_settings_are_found(settings):
 def test_a_damaged_lock_is_wrong(settings):
     settings.policy.locks.mkdir()
     (settings.policy.locks / settings.bundle("taxi").lock_filename).write_text("not = [a lock")
-    assert verdicts(settings_checks(settings))["lock taxi"].health is Health.WRONG
+    assert verdicts(settings_checks(settings, NOW))["lock taxi"].health is Health.WRONG
+
+
+def test_an_approval_that_ends_soon_is_a_warning_and_one_that_has_ended_makes_the_lock_wrong(settings):
+    entry = '[[approvals]]\nproject = "acme"\nversions = "==1.0"\napproved-by = "us"\nreason = "why"\nuntil = {}\n'
+    settings.policy.allowlist.write_text(entry.format("2026-12-01"))
+    settings.policy.locks.mkdir()
+    bundle = settings.bundle("taxi")
+    request = tuple(str(item) for item in bundle.modules)
+    held = lock(*(pin(f"{item.project}==0.2.0", internal=True) for item in bundle.modules), request=request)
+    (settings.policy.locks / bundle.lock_filename).write_text(lock_to_toml(held))
+    found = verdicts(settings_checks(settings, NOW))
+    assert found["allow-list"].health is Health.WARNING
+    assert found["allow-list"].detail.endswith("1 approval; soon ends acme==1.0 on 2026-12-01")
+    assert found["lock taxi"].health is Health.WRONG
+    assert "is not approved" in found["lock taxi"].detail
 
 
 def remote(settings, *, approved=NOWHERE, store=PUBLIC, definition=None):
