@@ -78,7 +78,7 @@ def command(session: Session, /, *, requests: tuple[str, ...], closure: bool, ye
             "missing": [missing_data(one) for one in missing],
             "added": [approval_data(one, today()) for one in added],
         },
-        *([shown] if yes or not missing else []),
+        *([shown] if yes or not missing else []),  # otherwise it stands above the question
         *([approval_table(added, today())] if added else []),
     )
 
@@ -96,9 +96,13 @@ def _closure(project: Project, requests: Sequence[str], glue_versions: Sequence[
 
 def _ask(session: Session, shown: Table | str) -> None:
     """Show what would be approved and let a person decide. Raises: SettingsError where nobody can be asked."""
-    if session.output.as_json or not sys.stdin.isatty():
-        raise SettingsError("nobody can be asked here; look at the table with `check`, then pass --yes")
+    if session.output.as_json:
+        raise SettingsError("with --json nobody is asked: look at the table without it, then pass --yes")
     session.output.show(shown)
+    if not sys.stdin.isatty():
+        raise SettingsError(
+            "nothing was approved: there is no terminal to ask at; pass --yes if all of it is wanted"
+        )
     click.confirm("approve all of these?", abort=True, err=True)
 
 

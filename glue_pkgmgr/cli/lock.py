@@ -67,7 +67,8 @@ def command(
         locks = project.lock(bundles, upgrade=projects, glue_version=glue_version, dry_run=dry_run)
     parts: list[str | Table] = [_table(locks) if locks else "no bundles: the settings name none"]
     for locked in locks:
-        if locked.changes:
+        # Of a new lock everything is new: the table would only repeat it.
+        if any(change.before for change in locked.changes):
             parts += [f"{'would change' if dry_run else 'changed'} in {locked.path.name}:", _changes(locked)]
     session.output.result({"dry_run": dry_run, "locks": [_data(locked) for locked in locks]}, *parts)
 
