@@ -79,13 +79,19 @@ class Approval:
 
     def names(self, version: Version) -> bool:
         """Whether `version` is among the approved ones, at whatever time and for whatever Glue version."""
-        # Since packaging 26.0 `>=1` matches 2.0rc1 unless told otherwise, and PEP 440 lets `==1.0` match
-        # 1.0+local. For us either is approved only by a specifier that names one as wanted: the usual
-        # `<2.0.dev0`, which keeps the pre-releases of 2.0 out, must not let those of 1.9 in.
-        wanted = [one for one in self.versions if one.operator in _WANTING]
-        if version.local is not None and not any("+" in one.version for one in wanted):
-            return False
-        return self.versions.contains(version, prereleases=any(map(_names_prerelease, wanted)))
+        return names(self.versions, version)
+
+
+def names(versions: SpecifierSet, version: Version) -> bool:
+    """Whether `versions` mean `version`: a pre-release or a local version only if a specifier names one as wanted.
+
+    Since packaging 26.0 `>=1` matches 2.0rc1 unless told otherwise, and PEP 440 lets `==1.0` match 1.0+local. The
+    usual `<2.0.dev0`, which keeps the pre-releases of 2.0 out, must not let those of 1.9 in.
+    """
+    wanted = [one for one in versions if one.operator in _WANTING]
+    if version.local is not None and not any("+" in one.version for one in wanted):
+        return False
+    return versions.contains(version, prereleases=any(map(_names_prerelease, wanted)))
 
 
 def _names_prerelease(specifier: Specifier) -> bool:

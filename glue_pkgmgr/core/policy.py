@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from glue_pkgmgr.core.allowlist import AllowList, Approval
+from glue_pkgmgr.core.allowlist import AllowList, Approval, names
 from glue_pkgmgr.core.distribution import Distribution, InvalidFilename, parse_filename
 from glue_pkgmgr.core.licence import LicenceRule
 from glue_pkgmgr.core.lookalikes import lookalike
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
+
+
+_ANY = SpecifierSet()
 
 
 class Reason(StrEnum):
@@ -105,8 +109,10 @@ class Policy:
     """The rules in force for one Glue version at one moment (`now`, aware UTC).
 
     `distinct` names projects of others that are known and not meant for one of ours, however alike. With
-    `build_sdists` a release without any wheel is built by us. Without `approvals_needed` everything counts as
-    approved, all other rules standing: that is how the approvals that are missing are found.
+    `build_sdists` a release without any wheel is built by us.
+
+    With `assumed`, every final version counts as approved, and of a project in it also what its specifiers name;
+    all other rules stand: that is how the approvals that are missing are found.
     """
 
     allowlist: AllowList
@@ -117,7 +123,7 @@ class Policy:
     licences: LicenceRule = field(default_factory=LicenceRule)
     distinct: frozenset[ProjectName] = frozenset()
     build_sdists: bool = False
-    approvals_needed: bool = True
+    assumed: Mapping[ProjectName, SpecifierSet] | None = None
 
     def taken_for(self, project: ProjectName) -> ProjectName | None:
         """Return the internal project that `project` is easily taken for; None if there is none."""
@@ -130,6 +136,11 @@ class Policy:
     def licence_of(self, project: ProjectName, version: Version, stated: str | None) -> str | None:
         """Return the licence that counts for a release: what an approval says, else what it states itself."""
         return next((one.licence for one in self.approvals_of(project, version) if one.licence), stated)
+
+    def _assumes(self, project: ProjectName, version: Version) -> bool:
+        if self.assumed is None:
+            return False
+        return names(_ANY, version) or names(self.assumed.get(project, _ANY), version)
 
     def split(self, page: IndexPage) -> AllowedPage:
         """Return what of `page` the resolver may see, and why not the rest.
@@ -180,7 +191,7 @@ class Policy:
     ) -> tuple[Reason, str] | None:
         in_image = self.runtime.preinstalled.get(project) == distribution.version
         # The decision people took comes first: "not approved" is what they can act on.
-        if not in_image and not approvals and self.approvals_needed:
+        if not in_image and not approvals and not self._assumes(project, distribution.version):
             return Reason.NOT_APPROVED, ""
         if rank is None:
             return (Reason.WRONG_WHEEL if distribution.is_wheel else Reason.NO_WHEEL), ""

@@ -123,7 +123,7 @@ class AllowedIndex:
         enough = any(suits.contains(one.distribution.version, prereleases=True) for one in split.allowed)
         if self.approvals is Approvals.NEEDED or (self.approvals is Approvals.WHERE_SOME and enough):
             return split
-        return self._without_refused(replace(self.policy, approvals_needed=False).split(page))
+        return self._without_refused(replace(self.policy, assumed=self.wanted).split(page))
 
     def _without_refused(self, split: AllowedPage) -> AllowedPage:
         for (project, version), (reason, detail) in list(self.refused.items()):

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from glue_pkgmgr.core.allowlist import AllowList, make_approval
@@ -212,10 +213,18 @@ def test_everything_of_a_look_alike_is_hidden_although_it_is_approved() -> None:
 
 
 def test_without_approvals_all_other_rules_stand() -> None:
-    rules = replace(policy("==9"), approvals_needed=False)
+    rules = replace(policy("==9"), assumed={})
     assert reason(rules, file()) is None
     assert reason(rules, file(yanked="")) is Reason.YANKED
     assert reason(rules, file(upload_time=NOW)) is Reason.TOO_YOUNG
+
+
+def test_without_approvals_a_pre_release_or_local_version_still_has_to_be_named() -> None:
+    rules = replace(policy("==9"), assumed={})
+    for version in ("1.0rc1", "1.0+local", "1.0.dev1"):
+        one = file(f"acme-{version}-py3-none-any.whl")
+        assert reason(rules, one) is Reason.NOT_APPROVED
+        assert reason(replace(rules, assumed={ACME: SpecifierSet(f"=={version}")}), one) is None
 
 
 # Wheels built from sdists

@@ -229,6 +229,12 @@ def test_a_requested_version_that_only_lacks_approval_is_told_although_others_ar
     assert [(str(one), one.chain) for one in missing] == [("acme==2.0", (ACME,))]
 
 
+def test_no_approval_of_a_pre_release_is_proposed_unless_it_was_asked_for() -> None:
+    store = wheels("acme==1.0", "acme==2.0rc1")
+    assert [str(one) for one in refusal("acme", choosing(policy(), store)).missing] == ["acme==1.0"]
+    assert [str(one) for one in refusal("acme==2.0rc1", choosing(policy(), store)).missing] == ["acme==2.0rc1"]
+
+
 def test_a_missing_approval_says_what_a_reviewer_wants_to_know() -> None:
     store = FakeIndex({DEP_WHEEL: b"1234"})
     index = allowed(policy(), store)
