@@ -18,7 +18,6 @@ from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
 
-
 _ANY = SpecifierSet()
 
 
