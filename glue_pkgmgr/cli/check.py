@@ -57,7 +57,11 @@ def _why_not(checked: Checked) -> str:
     if refused:
         return f"{refused} of {len(checked.items)} items refused for Glue {checked.runtime.version}"
     if checked.refusal and checked.refusal.missing:
-        return f"{len(checked.refusal.missing)} releases lack an approval for Glue {checked.runtime.version}"
+        missing = len(checked.refusal.missing)
+        lacking = "1 release lacks" if missing == 1 else f"{missing} releases lack"
+        return f"{lacking} an approval for Glue {checked.runtime.version}"
+    if checked.refusal and checked.refusal.not_approved:
+        return f"the name of something it needs is refused for Glue {checked.runtime.version}"
     return f"approved, but not installable on Glue {checked.runtime.version}"
 
 

@@ -60,10 +60,10 @@ class Checked:
 
     @property
     def exit_code(self) -> int:
-        """The exit status that tells it: 3 when approvals are missing, 4 when it cannot be installed."""
+        """The exit status that tells it: 3 when people have to decide first, 4 when it cannot be installed."""
         if self.lock is not None:
             return EXIT_DONE
-        refused = any(item.problem for item in self.items) or (self.refusal and self.refusal.missing)
+        refused = any(item.problem for item in self.items) or (self.refusal and self.refusal.not_approved)
         return NotApproved.exit_code if refused else NotInstallable.exit_code
 
     def closure(self) -> Lock:

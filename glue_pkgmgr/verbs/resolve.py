@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from glue_pkgmgr.core.image import Break, breaks
@@ -45,11 +46,15 @@ class MissingApproval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obstacle:
-    """A project of which the resolver could not choose freely: who wants it, and what stands in the way."""
+    """A project of which the resolver could not choose freely: who wants it, and what stands in the way.
+
+    `look_alike` says that its name is refused, whatever is approved.
+    """
 
     project: ProjectName
     chain: tuple[ProjectName, ...]
     told: str
+    look_alike: bool = False
 
     def __str__(self) -> str:
         return f"{self.project}{wanted_by(self.chain)}: {self.told}"
@@ -70,6 +75,11 @@ class Refusal:
     breaks: tuple[Break, ...] = ()
     explanation: str = ""
 
+    @property
+    def not_approved(self) -> bool:
+        """Whether people have to decide first: approvals are missing, or a name looks like one of ours."""
+        return bool(self.missing) or any(one.look_alike for one in self.obstacles)
+
     def error(self) -> NotApproved | NotInstallable:
         """Return it as the error to raise."""
         wanted = ", ".join(str(item) for item in self.request)
@@ -84,7 +94,8 @@ class Refusal:
                 "  ask for releases that fit; or, if the jobs do without, list it as `may-break` of the bundle"
             )
         lines += [f"  {line.strip()}" for line in self.explanation.splitlines() if line.strip()]
-        return NotInstallable("\n".join([head, *lines]))
+        error = NotApproved if self.not_approved else NotInstallable
+        return error("\n".join([head, *lines]))
 
     def _missing_lines(self) -> Iterator[str]:
         for one in self.missing:
@@ -302,10 +313,15 @@ class Resolution:
         for project, required in index.requirements().items():
             for child in required:
                 parents.setdefault(child, set()).add(project)
-        requested = {item.project for item in request}
+        requested = {item.project: item.specifier for item in request}
         for project, split in index.splits():
-            if told := _told(project, split, self._policy):
-                yield Obstacle(project=project, chain=_chain(project, requested, parents), told=told)
+            if told := _told(project, split, self._policy, requested.get(project, SpecifierSet())):
+                yield Obstacle(
+                    project=project,
+                    chain=_chain(project, requested, parents),
+                    told=told,
+                    look_alike=self._policy.taken_for(project) is not None,
+                )
 
 
 def _locked(filename: str, sha256: str | None, size: int | None) -> LockedFile:
@@ -320,17 +336,29 @@ def _versions(lock: Lock) -> dict[ProjectName, Version]:
     return {pin.project: pin.version for pin in lock.pins}
 
 
-def _told(project: ProjectName, split: AllowedPage | None, policy: Policy) -> str:
-    """Say which releases of a project the resolver could not choose; empty if it could choose all."""
+def _told(project: ProjectName, split: AllowedPage | None, policy: Policy, wanted: SpecifierSet) -> str:
+    """Say which releases of a project the resolver could not choose; empty if it could choose all.
+
+    `wanted` is what the request itself asks for.
+    """
+    if (ours := policy.taken_for(project)) is not None:
+        return f"{Reason.LOOK_ALIKE}; is {ours} meant?"
     if split is None:
         internal = project in policy.internal
         return (
             "not in the approved repository; publish it first" if internal else "not in the store; check the name"
         )
     if not split.withheld:
-        return ""
+        return _told_of_ours(split, wanted) if project in policy.internal else ""
     kept = f"{_releases(split)} can be chosen, " if split.allowed else "none can be chosen: "
     return f"{kept}{summarise(split.withheld)}"
+
+
+def _told_of_ours(split: AllowedPage, wanted: SpecifierSet) -> str:
+    """Say why no other release of an internal project counts; empty if one suits."""
+    if any(wanted.contains(one.distribution.version, prereleases=True) for one in split.allowed):
+        return ""
+    return f"{_releases(split)} can be chosen; it is internal: a release of that name in the store is never taken"
 
 
 def _releases(split: AllowedPage) -> str:

@@ -291,7 +291,37 @@ def test_a_look_alike_of_ours_is_an_obstacle_and_no_missing_approval() -> None:
     rules = policy("acme-x==1.0", internal=("acmex",))
     found = refusal("acme-x", choosing(rules, FakeIndex({"acme_x-1.0-py3-none-any.whl": b"x"})))
     assert found.missing == ()
-    assert found.obstacles[0].told == "none can be chosen: 1.0: the name is easily taken for one of ours (acmex)"
+    assert found.obstacles[0].told == "the name is easily taken for one of ours; is acmex meant?"
+    assert isinstance(found.error(), NotApproved)
+
+
+def test_a_dependency_whose_name_looks_like_ours_is_refused_with_its_chain() -> None:
+    rules = policy("acme==1.0", "dep-x==1.0", internal=("depx",))
+    store = FakeIndex({ACME_WHEEL: b"x", "dep_x-1.0-py3-none-any.whl": b"x"})
+    index = allowed(rules, store)
+    index.metadata_reader = FakeMetadata(
+        {ACME_WHEEL: b"Metadata-Version: 2.1\nName: acme\nRequires-Dist: dep-x\n"}
+    )
+    found = refusal("acme", Resolution(index=index, resolver=ChoosingResolver({ACME: ["dep-x"]})))
+    assert [str(one) for one in found.obstacles] == [
+        "dep-x (wanted by acme): the name is easily taken for one of ours; is depx meant?"
+    ]
+    assert isinstance(found.error(), NotApproved)
+
+
+def test_a_look_alike_that_the_store_does_not_have_is_told_as_one() -> None:
+    found = refusal("acme-x", choosing(policy("acme-x==1.0", internal=("acmex",)), FakeIndex()))
+    assert [one.told for one in found.obstacles] == ["the name is easily taken for one of ours; is acmex meant?"]
+
+
+def test_that_a_project_is_internal_is_told_where_only_the_store_could_have_the_version() -> None:
+    rules = policy("acme==1.0", "acme==99.0", internal=("acme",))
+    index = allowed(rules, wheels("acme==99.0"), wheels("acme==1.0"))
+    found = refusal("acme==99.0", Resolution(index=index, resolver=ChoosingResolver()))
+    assert [one.told for one in found.obstacles] == [
+        "1.0 can be chosen; it is internal: a release of that name in the store is never taken"
+    ]
+    assert isinstance(found.error(), NotInstallable)
 
 
 # What may be preferred
