@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from glue_pkgmgr.core.allowlist import parse_allowlist
 from glue_pkgmgr.core.archive import END, Archive, ArchivedFile, CarriedLock, CarriedWheel, header, padding
 from glue_pkgmgr.core.distribution import parse_filename, sha256_hex
 from glue_pkgmgr.core.lockfile import Lock, LockedFile, Pin, lock_to_toml
@@ -60,10 +61,13 @@ def carried_lock(
     *pins: Pin, bundle: str = "taxi", glue: str = "5.1", request: Sequence[str] = ("acme",)
 ) -> CarriedLock:
     """Return a lock as `glue-pkgmgr lock` would have written it with a minimum age of 7 days."""
+    runtime = glue_runtime(glue)
+    approvals = parse_allowlist(ALLOWLIST.decode(), "allowlist.toml")
     lock = Lock(
-        runtime=glue_runtime(glue),
+        runtime=runtime,
         request=tuple(request),
         pins=tuple(sorted(pins, key=lambda pin: pin.project)),
+        allowlist_sha256=approvals.digest([(pin.project, pin.version) for pin in pins], runtime),
         minimum_age_days=7,
     )
     return CarriedLock.parse(bundle, glue, lock_to_toml(lock).encode())
