@@ -38,6 +38,7 @@ from glue_pkgmgr.local.jobs.spark import spark
 from glue_pkgmgr.project import Project
 from glue_pkgmgr.settings import FILENAME
 from glue_pkgmgr.verbs.launch import Launched, installed_releases, raise_for_state
+from glue_pkgmgr.verbs.mirrored import require_complete
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _PREFERRED = ("5.1", "6.0")  # the newest Glue version of Python 3.11, and of 3.13
@@ -157,7 +158,9 @@ def _road(project: Project, state: Path, data: Path | None, watch: Stopwatch, be
         for locked in project.lock():
             output.progress(f"   {_shown(locked.path)}: {', '.join(map(str, locked.lock.installed))} to install")
     with watch.step("mirror the locked releases into the approved repository"):
-        for one in project.mirror_sync():
+        report = project.mirror_sync()
+        require_complete(report.entries, project.settings.codeartifact.approved_repository)
+        for one in report.entries:
             output.progress(f"   {one.pin}: {one.presence}")
     job = project.settings.job(_JOB)
     bucket = state / "s3" / job.arguments["S3_BUCKET"]

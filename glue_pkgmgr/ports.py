@@ -17,6 +17,7 @@ from glue_pkgmgr.core.built_file import BuiltFile
 from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl
 from glue_pkgmgr.core.job import JobRun, JobRunId, LogLine
 from glue_pkgmgr.core.names import ProjectName, Release
+from glue_pkgmgr.core.record import LaunchRecord
 from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
 from glue_pkgmgr.core.request import Request
 from glue_pkgmgr.core.runtime import GlueRuntime
@@ -170,6 +171,18 @@ class JobService(Protocol):
 
     def stop(self, job: str, run: JobRunId) -> None:
         """Ask a run to stop. Raises: RemoteError."""
+        ...
+
+
+class LaunchRecords(Protocol):
+    """The records of launches."""
+
+    def add(self, record: LaunchRecord) -> None:
+        """Keep `record`, in the place of one of the same launch. Raises: SettingsError."""
+        ...
+
+    def all(self) -> Sequence[LaunchRecord]:
+        """Return every record, the oldest first. Raises: SettingsError for one that cannot be read."""
         ...
 
 

@@ -7,6 +7,7 @@ environment (`AWS_ENDPOINT_URL`).
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,16 +21,17 @@ from packaging.version import Version
 from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl, token_lifetime
 from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
-from glue_pkgmgr.core.lockfile import Lock
+from glue_pkgmgr.core.lockfile import Lock, Pin
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.policy import Policy
+from glue_pkgmgr.core.record import recorded_launch
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import Request, parse_items, parse_request
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
-from glue_pkgmgr.errors import NotApproved, SettingsError
+from glue_pkgmgr.errors import NotApproved, NotInstallable, SettingsError
 from glue_pkgmgr.ports import Advisories, Clock, Progress
 from glue_pkgmgr.settings import FILENAME, Bundle, JobSettings, Settings, load_settings
-from glue_pkgmgr.verbs import approve, build, carry, check, init, launch, lock, mint, mirror, publish, runs
+from glue_pkgmgr.verbs import approve, build, built, carry, check, init, launch, lock, mint, mirror, publish, runs
 from glue_pkgmgr.verbs.allowed_index import AllowedIndex
 from glue_pkgmgr.verbs.carry import Exported, Imported
 from glue_pkgmgr.verbs.check import Checked
@@ -37,7 +39,7 @@ from glue_pkgmgr.verbs.deliver import Deliverer
 from glue_pkgmgr.verbs.init import Beginnings
 from glue_pkgmgr.verbs.launch import Event, Launched
 from glue_pkgmgr.verbs.lock import Locked
-from glue_pkgmgr.verbs.mirror import Mirrored
+from glue_pkgmgr.verbs.mirrored import MirrorReport, Places, Unlocked
 from glue_pkgmgr.verbs.publish import PublishRecord
 from glue_pkgmgr.verbs.resolve import MissingApproval, Refusal, Resolution
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.adapters.codeartifact import CodeArtifact
     from glue_pkgmgr.adapters.glue import GlueJobs
     from glue_pkgmgr.adapters.logs import CloudWatchLogs
+    from glue_pkgmgr.adapters.records import RecordFolder
     from glue_pkgmgr.adapters.s3 import S3Staging
     from glue_pkgmgr.adapters.sdist import SdistWheels
     from glue_pkgmgr.adapters.simple_index import SimpleIndex
@@ -263,25 +266,50 @@ class Project:
 
     # --- repositories
 
-    def mirror_sync(self) -> list[Mirrored]:
-        """Fill the approved repository with what the locks name.
+    def mirror_sync(self, *, every_bundle: bool = False) -> MirrorReport:
+        """Fill the approved repository with what the locks name, and return how it stands then.
 
-        Raises: NotApproved for a lock that names what is approved no more; NotInstallable; RemoteError.
+        What is missing, different or failed is in the answer, not raised. Bundles without a lock are left out;
+        with `every_bundle` each must have one, as `mirror_prune` asks for.
+
+        Raises: NotApproved for a lock that names what is approved no more; SettingsError; NotInstallable when
+        the locks disagree; RemoteError before anything was copied.
         """
         return mirror.sync(
-            self._approved_locks(),
-            store=self._store,
-            approved=self._approved,
+            self._every_lock() if every_bundle else self._approved_locks(),
+            places=self._places,
             repositories=self._codeartifact,
+            open_store=self._open_store,
+            bring_built=self._bring_built,
+            records=self._records,
             progress=self._progress,
         )
 
-    def mirror_verify(self) -> list[Mirrored]:
-        """Return how every locked release stands in the approved repository.
+    def mirror_verify(self) -> MirrorReport:
+        """Return how the approved repository stands beside the locks; nothing is changed.
 
-        Raises: NotApproved for a lock that names what is approved no more; RemoteError.
+        Raises: NotApproved for a lock that names what is approved no more; SettingsError; RemoteError.
         """
-        return mirror.verify(self._approved_locks(), approved=self._approved, repositories=self._codeartifact)
+        return mirror.verify(
+            self._approved_locks(),
+            places=self._places,
+            repositories=self._codeartifact,
+            records=self._records,
+        )
+
+    def mirror_prune(self, releases: Sequence[Unlocked]) -> None:
+        """Delete from the approved repository releases that `mirror_sync` found in no lock.
+
+        Raises: SettingsError when a bundle has no lock, or one of them is locked or our own: nothing is deleted
+        then; NotApproved for a lock that may not be used; RemoteError.
+        """
+        mirror.prune(
+            releases,
+            self._every_lock(),
+            places=self._places,
+            repositories=self._codeartifact,
+            progress=self._progress,
+        )
 
     def mirror_export(self, path: Path, *, replace: bool = False) -> Exported:
         """Write allow-list, locks and every wheel they name as one archive `path`, for places without connection.
@@ -376,7 +404,11 @@ class Project:
         definition = launch.preflight(
             settings, locked, jobs=self._jobs, approved=self._approved, repositories=self._codeartifact
         )
-        return launch.launch(
+        record = recorded_launch(
+            secrets.token_hex(16), settings.name, locked, by=self._login, time=self.clock(), delivery=way
+        )
+        self._records.add(record)
+        launched = launch.launch(
             settings,
             locked,
             delivery=way,
@@ -387,6 +419,11 @@ class Project:
             clock=self.clock,
             progress=self._progress,
         )
+        try:
+            self._records.add(replace(record, run=launched.run))
+        except SettingsError as e:  # the run goes on whatever becomes of its record
+            self._progress(f"warning: the record of run {launched.run} stays without its id: {e}")
+        return launched
 
     def follow(self, run: Launched | str) -> Iterator[Event]:
         """Yield the changing states and the log lines of a run until it has ended.
@@ -474,6 +511,25 @@ class Project:
         return self.settings.codeartifact.store_repository
 
     @property
+    def _places(self) -> Places:
+        return Places(
+            store=self._store,
+            approved=self._approved,
+            internal=self.settings.policy.internal,
+            upstreams=self.settings.codeartifact.upstreams,
+        )
+
+    @property
+    def _records(self) -> RecordFolder:
+        from glue_pkgmgr.adapters.records import RecordFolder
+
+        return RecordFolder(self.settings.root / ".glue-pkgmgr" / "records")
+
+    @property
+    def _login(self) -> str:
+        return self._environ.get("USER") or self._environ.get("LOGNAME") or "unknown"
+
+    @property
     def _job_names(self) -> list[str]:
         return [job.name for job in self.settings.jobs.values()]
 
@@ -515,6 +571,32 @@ class Project:
 
         return SimpleIndex(url, self._environ, clock=self.clock)
 
+    def _open_store(self) -> SimpleIndex:
+        """Open the index of the store with a new token."""
+        tokens = self._codeartifact
+        return self._open_index(mint.mint(self._store, SHORTEST, tokens=tokens, repositories=tokens))
+
+    def _bring_built(self, pin: Pin) -> None:
+        """Publish the wheel of a pin that was built from an sdist of the store."""
+        from glue_pkgmgr.adapters.upload import TwineUploader
+
+        builder = self._sdist_builder
+        if builder is None:
+            raise NotInstallable(
+                f"{pin} was built from an sdist, which the settings do not allow any more; "
+                'set sdists = "build" under [policy], or lock again'
+            )
+        built.publish_built(
+            pin,
+            address=self._approved,
+            store=self._open_store(),
+            builder=builder,
+            repositories=self._codeartifact,
+            mint=self._mint,
+            open_uploader=lambda url: TwineUploader(url, self._environ),
+            progress=self._progress,
+        )
+
     def _deliverer(self) -> Deliverer:
         return Deliverer(mint=self._mint, open_index=self._open_index, staging=self._staging, clock=self.clock)
 
@@ -543,6 +625,10 @@ class Project:
     def _approved_locks(self) -> list[Lock]:
         """Return the locks of all bundles that have one. Raises: NotApproved when one may not be used."""
         return [self._usable_lock(bundle) for bundle in self._locked_bundles()]
+
+    def _every_lock(self) -> list[Lock]:
+        """Return the locks of all bundles. Raises: SettingsError for one without; NotApproved."""
+        return [self._usable_lock(bundle) for bundle in self._bundles(())]
 
     def _usable_lock(self, bundle: Bundle) -> Lock:
         held, policy = lock.read_lock(bundle, self.settings.policy.locks), self._policy(bundle.runtime)

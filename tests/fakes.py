@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,12 +14,13 @@ from glue_pkgmgr.core.distribution import parse_filename
 from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl
 from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine, requirements_file
 from glue_pkgmgr.core.names import ProjectName
-from glue_pkgmgr.core.repository import RepositoryAddress
+from glue_pkgmgr.core.record import LaunchRecord
+from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
 from glue_pkgmgr.core.request import Request
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
 from glue_pkgmgr.errors import IndexAccessError, NoCapacity, NotInstallable, RemoteError
-from glue_pkgmgr.ports import Asset, PackageIndex, ResolvedRelease, VisibleIndex
+from glue_pkgmgr.ports import Asset, CopyRefusal, NotCopied, PackageIndex, ResolvedRelease, VisibleIndex
 
 ENDPOINT = "http://127.0.0.1:9/pypi/"
 
@@ -58,10 +59,24 @@ class FakeRepository:
     def assets(self, address: RepositoryAddress, project: ProjectName, version: Version) -> Sequence[Asset]:
         return list(self.assets_by_release.get((project, version), {}).values())
 
+    def links(self, address: RepositoryAddress) -> RepositoryLinks:
+        return RepositoryLinks(upstreams=(), external_connections=())
+
+    def packages(self, address: RepositoryAddress) -> Mapping[ProjectName, OriginControls]:
+        return {name: OriginControls(publish=True, upstream=False) for name, _ in self.assets_by_release}
+
+    def versions(self, address: RepositoryAddress, project: ProjectName) -> Mapping[Version, Status]:
+        return {one: Status.PUBLISHED for name, one in sorted(self.assets_by_release) if name == project}
+
     def copy(
-        self, source: RepositoryAddress, target: RepositoryAddress, project: ProjectName, version: Version
-    ) -> None:
-        self.events.append(f"copy {project}=={version}")
+        self,
+        source: RepositoryAddress,
+        target: RepositoryAddress,
+        project: ProjectName,
+        versions: Collection[Version],
+    ) -> Mapping[Version, NotCopied]:
+        self.events.append(f"copy {project}")
+        return {}
 
     def delete(self, address: RepositoryAddress, project: ProjectName, version: Version) -> None:
         self.assets_by_release.pop((project, version), None)
@@ -121,50 +136,95 @@ class FakeRepository:
 class FakeCodeArtifact:
     """Repositories by name, and the tokens of their domain; `events` tells what was done, in order.
 
-    `tamper` maps file names to the digest they have after a copy.
+    `tamper` maps file names to the digest they have after a copy. `broken` maps an event, or its first word, to
+    the error it ends in. With `blocks_copies` origin controls hold for copies too.
     """
 
     held: dict[str, dict[tuple[ProjectName, Version], dict[str, Asset]]] = field(default_factory=dict)
     tamper: dict[str, str] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
+    status: dict[tuple[str, ProjectName, Version], Status] = field(default_factory=dict)
+    controls: dict[tuple[str, ProjectName], OriginControls] = field(default_factory=dict)
+    behind: dict[str, RepositoryLinks] = field(default_factory=dict)
+    broken: dict[str, Exception] = field(default_factory=dict)
+    blocks_copies: bool = False
 
     def put(self, repository: str, filename: str, sha256: str) -> None:
         """Hold a file with that digest."""
         file = parse_filename(filename)
         release = self.held.setdefault(repository, {}).setdefault((file.project, file.version), {})
         release[filename] = Asset(filename=filename, sha256=sha256, size=1)
+        self.controls.setdefault((repository, file.project), OriginControls(publish=False, upstream=True))
+
+    def _tell(self, event: str) -> None:
+        self.events.append(event)
+        if error := self.broken.get(event) or self.broken.get(event.partition(" ")[0]):
+            raise error
 
     # Repositories
     def endpoint(self, address: RepositoryAddress) -> str:
         self.events.append(f"endpoint {address.repository}")
         return ENDPOINT
 
+    def links(self, address: RepositoryAddress) -> RepositoryLinks:
+        return self.behind.get(address.repository, RepositoryLinks(upstreams=(), external_connections=()))
+
+    def packages(self, address: RepositoryAddress) -> Mapping[ProjectName, OriginControls]:
+        return {
+            project: held for (name, project), held in sorted(self.controls.items()) if name == address.repository
+        }
+
+    def versions(self, address: RepositoryAddress, project: ProjectName) -> Mapping[Version, Status]:
+        held = self.held.get(address.repository, {})
+        found = sorted(version for name, version in held if name == project)
+        return {one: self.status.get((address.repository, project, one), Status.PUBLISHED) for one in found}
+
     def assets(self, address: RepositoryAddress, project: ProjectName, version: Version) -> Sequence[Asset]:
+        if error := self.broken.get(f"assets {project}=={version}"):
+            raise error
         return list(self.held.get(address.repository, {}).get((project, version), {}).values())
 
     def copy(
+        self,
+        source: RepositoryAddress,
+        target: RepositoryAddress,
+        project: ProjectName,
+        versions: Collection[Version],
+    ) -> Mapping[Version, NotCopied]:
+        self._tell(f"copy {project}=={','.join(map(str, versions))}")
+        reasons = {version: self._copy(source, target, project, version) for version in versions}
+        return {
+            version: NotCopied(reason=reason, detail=f"{project}=={version}: {reason.value}")
+            for version, reason in reasons.items()
+            if reason is not None
+        }
+
+    def _copy(
         self, source: RepositoryAddress, target: RepositoryAddress, project: ProjectName, version: Version
-    ) -> None:
-        self.events.append(f"copy {project}=={version}")
+    ) -> CopyRefusal | None:
         release = self.held.get(source.repository, {}).get((project, version))
         if release is None:
-            raise RemoteError(f"{source} has no {project}=={version}")
+            return CopyRefusal.ABSENT
+        controls = self.controls.get((target.repository, project))
+        if self.blocks_copies and controls is not None and not controls.publish:
+            return CopyRefusal.BLOCKED
         there = self.held.get(target.repository, {}).get((project, version))
-        if there == release:
-            return
-        if there:
-            raise NotInstallable(f"{target} holds other files of {project}=={version}")
+        if there is not None and there != release:
+            return CopyRefusal.OCCUPIED
         for asset in release.values():
             self.put(target.repository, asset.filename, self.tamper.get(asset.filename, asset.sha256))
+        return None
 
     def delete(self, address: RepositoryAddress, project: ProjectName, version: Version) -> None:
-        self.events.append(f"delete {project}=={version}")
+        self._tell(f"delete {project}=={version}")
         self.held.get(address.repository, {}).pop((project, version), None)
+        self.status.pop((address.repository, project, version), None)
 
     def set_origin(
         self, address: RepositoryAddress, project: ProjectName, *, publish: bool, upstream: bool
     ) -> None:
-        self.events.append(f"origin {project} publish={publish} upstream={upstream}")
+        self._tell(f"origin {project} publish={publish} upstream={upstream}")
+        self.controls[address.repository, project] = OriginControls(publish=publish, upstream=upstream)
 
     # TokenIssuer
     def issue(self, domain: str, owner: str, lifetime: timedelta) -> AuthorizationToken:
@@ -321,3 +381,18 @@ class FakeResolver:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+
+@dataclass
+class FakeRecords:
+    """Records of launches by their id; `asked` counts the reads."""
+
+    held: dict[str, LaunchRecord] = field(default_factory=dict)
+    asked: int = 0
+
+    def add(self, record: LaunchRecord) -> None:
+        self.held[record.launch] = record
+
+    def all(self) -> Sequence[LaunchRecord]:
+        self.asked += 1
+        return sorted(self.held.values(), key=lambda record: record.time)

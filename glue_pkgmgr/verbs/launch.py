@@ -23,8 +23,8 @@ from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.errors import JobRunFailed, JobRunStopped, RemoteError, SettingsError
 from glue_pkgmgr.ports import Clock, JobLogs, JobService, Progress, Repositories, Staging
 from glue_pkgmgr.settings import JobSettings
-from glue_pkgmgr.verbs import mirror
 from glue_pkgmgr.verbs.deliver import Deliverer
+from glue_pkgmgr.verbs.mirrored import require_complete, standing
 
 # A FLEX run may wait 20 minutes for capacity before it starts (Developer Guide, "Flexible execution").
 _FLEX_WAIT = timedelta(minutes=20)
@@ -75,7 +75,7 @@ def preflight(
             "change the bundle's glue-version and lock again, or update the job "
             "(on one machine: `glue-pkgmgr local up`)"
         )
-    mirror.require_complete(mirror.verify([lock], approved=approved, repositories=repositories), approved)
+    require_complete(standing([lock], approved=approved, repositories=repositories), approved)
     return definition
 
 
