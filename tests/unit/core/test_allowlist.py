@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
+import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
@@ -140,6 +143,76 @@ def test_a_wrong_entry_is_told_with_its_place(change: tuple[str, str], expected:
     with pytest.raises(SettingsError, match=r"^allowlist\.toml") as caught:
         parse_allowlist(text, "allowlist.toml")
     assert caught.match(expected)
+
+
+number = st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,12}){0,3}(\.\*|rc1|\+x)?", fullmatch=True)
+specifier = st.builds(
+    str.__add__, st.sampled_from(["==", "~=", ">=", "<", "!=", "===", "=", ">>", " == "]), number
+)
+values = {
+    "project": st.sampled_from(["acme", "Acme_X", "a--b", "-a", "a b", "a\n", "a" * 300, "é", ""]) | st.just(3),
+    "versions": st.lists(specifier, min_size=0, max_size=3).map(",".join) | st.text(max_size=5),
+    "approved-by": st.sampled_from(["ann", " ", ""]) | st.just(7),
+    "reason": st.sampled_from(["case 1", "\t", ""]),
+    "until": st.sampled_from([date(2027, 6, 30), datetime(2027, 6, 30, tzinfo=UTC), "2027-06-30", 2027]),
+    "glue-versions": st.sampled_from([["5.1"], ["5.0", "5.1"], ["7.7"], [], [5.1], "5.1", ""]),
+    "allow-young": st.sampled_from(["fix", ""]),
+    "licence": st.sampled_from(["MIT", "mine"]),
+    "projekt": st.just("acme"),
+}
+usual = st.fixed_dictionaries(
+    {"project": st.just("acme"), "versions": specifier, "approved-by": st.just("ann"), "reason": st.just("why")}
+)
+entries = st.builds(dict.__or__, usual, st.fixed_dictionaries({}, optional=values))
+
+
+@given(st.lists(entries, max_size=3))
+def test_an_allow_list_that_can_be_read_has_no_error_left_in_it(written: list[dict[str, object]]) -> None:
+    try:
+        allowlist = parse_allowlist(tomlkit.dumps({"approvals": written}), "allowlist.toml")
+    except SettingsError:
+        with pytest.raises(SettingsError):
+            [made(entry) for entry in written]
+    else:
+        assert list(allowlist.approvals) == [made(entry) for entry in written]
+        assert [one for project in allowlist.projects for one in allowlist.of(project)] == sorted(
+            allowlist.approvals, key=lambda one: list(allowlist.projects).index(one.project)
+        )
+
+
+def made(entry: Mapping[str, Any]) -> Approval:
+    """Return the approval of an entry, made without a look at any other way of reading it."""
+    until = entry.get("until")
+    texts = [entry["project"], entry["versions"], entry["approved-by"], entry["reason"]]
+    if not all(isinstance(one, str) for one in texts) or "projekt" in entry:
+        raise SettingsError("not the keys of an approval")
+    if until is not None and type(until) is not date:
+        raise SettingsError("not a date")
+    glue_versions = entry.get("glue-versions", [])
+    if not isinstance(glue_versions, list) or not all(isinstance(one, str) for one in glue_versions):
+        raise SettingsError("no Glue versions")
+    return make_approval(
+        *texts[:2],
+        approved_by=texts[2],
+        reason=texts[3],
+        until=until,
+        glue_versions=glue_versions,
+        allow_young=entry.get("allow-young"),
+        licence=entry.get("licence"),
+    )
+
+
+def test_ten_thousand_approvals_are_compared_and_listed_like_few() -> None:
+    text = "".join(ENTRY.format(project=f"acme-{n}") for n in range(10_000))
+    allowlist = parse_allowlist(text, "allowlist.toml")
+    assert len(allowlist.approvals) == 10_000
+    assert [one.project for one in allowlist.approvals[3:5]] == ["acme-3", "acme-4"]
+    assert allowlist.approvals[-1].project == "acme-9999"
+    assert allowlist.of(project_name("acme-77")) == (allowlist.approvals[77],)
+    assert allowlist == parse_allowlist(text, "another name")
+    assert hash(allowlist.approvals) == hash(tuple(allowlist.approvals))
+    with pytest.raises(IndexError):
+        allowlist.approvals[10_000]
 
 
 def test_approvals_that_are_no_tables_are_refused() -> None:
