@@ -70,16 +70,15 @@ def command(session: Session, /, *, requests: tuple[str, ...], closure: bool, ye
         return
     missing = _closure(project, requests, given["glue_versions"])
     shown = missing_table(missing) if missing else "nothing to approve: all of it is approved already"
-    if missing and not yes:
-        _ask(session, shown)
-    added = project.approve([str(one) for one in missing], **terms) if missing else []
+    wanted = bool(missing) and (yes or _asked(session, shown))
+    added = project.approve([str(one) for one in missing], **terms) if wanted else []
     session.output.result(
         {
             "missing": [missing_data(one) for one in missing],
             "added": [approval_data(one, today()) for one in added],
         },
         *([shown] if yes or not missing else []),  # otherwise it stands above the question
-        *([approval_table(added, today())] if added else []),
+        approval_table(added, today()) if added else "nothing was approved",
     )
 
 
@@ -94,8 +93,8 @@ def _closure(project: Project, requests: Sequence[str], glue_versions: Sequence[
     return [found[key] for key in sorted(found)]
 
 
-def _ask(session: Session, shown: Table | str) -> None:
-    """Show what would be approved and let a person decide. Raises: SettingsError where nobody can be asked."""
+def _asked(session: Session, shown: Table | str) -> bool:
+    """Show what would be approved and return what a person says. Raises: SettingsError where nobody can be asked."""
     if session.output.as_json:
         raise SettingsError("with --json nobody is asked: look at the table without it, then pass --yes")
     session.output.show(shown)
@@ -103,7 +102,7 @@ def _ask(session: Session, shown: Table | str) -> None:
         raise SettingsError(
             "nothing was approved: there is no terminal to ask at; pass --yes if all of it is wanted"
         )
-    click.confirm("approve all of these?", abort=True, err=True)
+    return click.confirm("approve all of these?", err=True)
 
 
 def _somebody() -> str:

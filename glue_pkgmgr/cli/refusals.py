@@ -23,7 +23,11 @@ def refusal_parts(refusal: Refusal) -> list[str | Table]:
         ]
     if refusal.breaks:
         rows = [(f"{one.project}=={one.version}", one.requires, str(one.found)) for one in refusal.breaks]
-        return ["it would break in the Glue image:", Table(("release", "requires", "closure"), rows)]
+        return [
+            "it would break in the Glue image:",
+            Table(("release", "requires", "closure"), rows),
+            "ask for releases that fit; what the jobs of a bundle do without is listed as its `may-break`",
+        ]
     rows = [(one.project, _chain(one.chain), one.told) for one in refusal.obstacles]
     obstacles = [Table(("project", "wanted by", "what stands in the way"), rows)] if rows else []
     return [*obstacles, *([refusal.explanation] if refusal.explanation else [])]
