@@ -18,30 +18,16 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
+from glue_pkgmgr import verbs
 from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl, token_lifetime
-from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
-from glue_pkgmgr.core.lockfile import Lock, Pin
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.policy import Policy
-from glue_pkgmgr.core.record import recorded_launch
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import Request, parse_items, parse_request
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import NotApproved, NotInstallable, SettingsError
-from glue_pkgmgr.ports import Advisories, Clock, Progress
 from glue_pkgmgr.settings import FILENAME, Bundle, JobSettings, Settings, load_settings
-from glue_pkgmgr.verbs import approve, build, built, carry, check, init, launch, lock, mint, mirror, publish, runs
-from glue_pkgmgr.verbs.allowed_index import AllowedIndex
-from glue_pkgmgr.verbs.carry import Exported, Imported
-from glue_pkgmgr.verbs.check import Checked
-from glue_pkgmgr.verbs.deliver import Deliverer
-from glue_pkgmgr.verbs.init import Beginnings
-from glue_pkgmgr.verbs.launch import Event, Launched
-from glue_pkgmgr.verbs.lock import Locked
-from glue_pkgmgr.verbs.mirrored import MirrorReport, Places, Unlocked
-from glue_pkgmgr.verbs.publish import PublishRecord
-from glue_pkgmgr.verbs.resolve import MissingApproval, Refusal, Resolution
 
 if TYPE_CHECKING:
     from glue_pkgmgr.adapters.clients import Clients
@@ -55,9 +41,22 @@ if TYPE_CHECKING:
     from glue_pkgmgr.adapters.uv import UvResolver
     from glue_pkgmgr.core.allowlist import AllowList, Approval
     from glue_pkgmgr.core.built_file import BuiltFile
+    from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
+    from glue_pkgmgr.core.lockfile import Lock, Pin
     from glue_pkgmgr.local.lifecycle import StandInStatus
     from glue_pkgmgr.local.state import StandIn
+    from glue_pkgmgr.ports import Advisories, Clock, Progress
+    from glue_pkgmgr.verbs.allowed_index import AllowedIndex
+    from glue_pkgmgr.verbs.carry import Exported, Imported
+    from glue_pkgmgr.verbs.check import Checked
+    from glue_pkgmgr.verbs.deliver import Deliverer
     from glue_pkgmgr.verbs.doctor import Finding
+    from glue_pkgmgr.verbs.init import Beginnings
+    from glue_pkgmgr.verbs.launch import Event, Launched
+    from glue_pkgmgr.verbs.lock import Locked
+    from glue_pkgmgr.verbs.mirrored import MirrorReport, Places, Unlocked
+    from glue_pkgmgr.verbs.publish import PublishRecord
+    from glue_pkgmgr.verbs.resolve import MissingApproval, Refusal, Resolution
 
 
 def _utc_now() -> datetime:
@@ -110,7 +109,7 @@ class Project:
 
         Raises: SettingsError for a value the settings refuse, a file that exists, an unwritable folder.
         """
-        written, _ = init.init(path, beginnings or Beginnings())
+        written, _ = verbs.init.init(path, beginnings or verbs.init.Beginnings())
         return cls.load(written)
 
     # --- approvals
@@ -134,10 +133,10 @@ class Project:
 
         Raises: SettingsError.
         """
-        return approve.approve(
+        return verbs.approve.approve(
             requests,
             self.settings.policy.allowlist,
-            terms=approve.Terms(
+            terms=verbs.approve.Terms(
                 by=by,
                 reason=reason,
                 until=until,
@@ -152,11 +151,11 @@ class Project:
 
     def revoke(self, requests: Sequence[str]) -> list[Approval]:
         """Remove approvals from the allow-list; return the removed ones. Raises: SettingsError."""
-        return approve.revoke(requests, self.settings.policy.allowlist)
+        return verbs.approve.revoke(requests, self.settings.policy.allowlist)
 
     def approvals(self) -> AllowList:
         """Return the allow-list. Raises: SettingsError."""
-        return approve.read_allowlist(self.settings.policy.allowlist)
+        return verbs.approve.read_allowlist(self.settings.policy.allowlist)
 
     def closure(self, request: str, *, glue_version: str | None = None) -> tuple[MissingApproval, ...]:
         """Return every release that `request` needs and nobody approved, the request's own items included.
@@ -169,7 +168,7 @@ class Project:
         items = parse_request(request, self.settings.policy.internal)
         runtime = glue_runtime(glue_version) if glue_version else self._usual_runtime()
         self._progress(f"resolving {', '.join(map(str, items))} for Glue {runtime.version}")
-        return approve.missing(items, self._resolution(runtime))
+        return verbs.approve.missing(items, self._resolution(runtime))
 
     # --- requests and locks
 
@@ -216,12 +215,12 @@ class Project:
         """
         checked, found = [], []
         for bundle in self._bundles(bundles):
-            held, policy = lock.read_lock(bundle, self.settings.policy.locks), self._policy(bundle.runtime)
-            if faults := lock.faults(bundle, held, policy):
-                found.append(lock.stale_text(bundle.name, faults))
-            self._warn(lock.ending(held, policy))
+            held, policy = verbs.lock.read_lock(bundle, self.settings.policy.locks), self._policy(bundle.runtime)
+            if faults := verbs.lock.faults(bundle, held, policy):
+                found.append(verbs.lock.stale_text(bundle.name, faults))
+            self._warn(verbs.lock.ending(held, policy))
             path = self.settings.policy.locks / bundle.lock_filename
-            checked.append(Locked(bundle=bundle.name, path=path, lock=held, changed=False))
+            checked.append(verbs.lock.Locked(bundle=bundle.name, path=path, lock=held, changed=False))
         if found:
             raise NotApproved("\n".join(found))
         return checked
@@ -236,7 +235,7 @@ class Project:
         from glue_pkgmgr.adapters.build import ProjectBuild
 
         self._progress(f"building {path.resolve().name}")
-        return build.build(path, builder=ProjectBuild(self._environ), out=out)
+        return verbs.build.build(path, builder=ProjectBuild(self._environ), out=out)
 
     def publish(self, path: Path | None = None) -> list[PublishRecord]:
         """Build and publish the project in `path`, or every project of the settings in their order.
@@ -252,7 +251,7 @@ class Project:
     def _publish(self, path: Path) -> PublishRecord:
         from glue_pkgmgr.adapters.upload import TwineUploader
 
-        return publish.publish(
+        return verbs.publish.publish(
             self.build(path),
             address=self._approved,
             internal=self.settings.policy.internal,
@@ -275,7 +274,7 @@ class Project:
         Raises: NotApproved for a lock that names what is approved no more; SettingsError; NotInstallable when
         the locks disagree; RemoteError before anything was copied.
         """
-        return mirror.sync(
+        return verbs.mirror.sync(
             self._every_lock() if every_bundle else self._approved_locks(),
             places=self._places,
             repositories=self._codeartifact,
@@ -290,7 +289,7 @@ class Project:
 
         Raises: NotApproved for a lock that names what is approved no more; SettingsError; RemoteError.
         """
-        return mirror.verify(
+        return verbs.mirror.verify(
             self._approved_locks(),
             places=self._places,
             repositories=self._codeartifact,
@@ -303,7 +302,7 @@ class Project:
         Raises: SettingsError when a bundle has no lock, or one of them is locked or our own: nothing is deleted
         then; NotApproved for a lock that may not be used; RemoteError.
         """
-        mirror.prune(
+        verbs.mirror.prune(
             releases,
             self._every_lock(),
             places=self._places,
@@ -324,10 +323,10 @@ class Project:
 
         locks = []
         for bundle in self._locked_bundles():
-            held = carry.read_carried_lock(bundle, self.settings.policy.locks)
-            lock.require_usable(bundle, held.lock, self._policy(bundle.runtime))
+            held = verbs.carry.read_carried_lock(bundle, self.settings.policy.locks)
+            verbs.lock.require_usable(bundle, held.lock, self._policy(bundle.runtime))
             locks.append(held)
-        return carry.export_archive(
+        return verbs.carry.export_archive(
             path,
             allowlist=self.settings.policy.allowlist,
             locks=locks,
@@ -353,11 +352,11 @@ class Project:
         from glue_pkgmgr.adapters.upload import TwineUploader
 
         policy = self.settings.policy
-        return carry.import_archive(
+        return verbs.carry.import_archive(
             path,
             sha256=sha256,
             replace=replace_files,
-            place=carry.Place(
+            place=verbs.carry.Place(
                 allowlist=policy.allowlist,
                 locks=policy.locks,
                 bundles=list(self.settings.bundles.values()),
@@ -397,18 +396,21 @@ class Project:
 
         Raises: NotApproved, NotInstallable and SettingsError before a token exists; NoCapacity; RemoteError.
         """
+        from glue_pkgmgr.core.job import Delivery
+        from glue_pkgmgr.core.record import recorded_launch
+
         settings = self.settings.job(job)
         locked = self._lock_for(settings, modules)
         way = _delivery(delivery) if delivery else Delivery.default(locked.runtime, followed=followed)
         self._progress(f"checking {settings.name}")
-        definition = launch.preflight(
+        definition = verbs.launch.preflight(
             settings, locked, jobs=self._jobs, approved=self._approved, repositories=self._codeartifact
         )
         record = recorded_launch(
             secrets.token_hex(16), settings.name, locked, by=self._login, time=self.clock(), delivery=way
         )
         self._records.add(record)
-        launched = launch.launch(
+        launched = verbs.launch.launch(
             settings,
             locked,
             delivery=way,
@@ -430,12 +432,12 @@ class Project:
 
         Raises: SettingsError when no job of the settings has the run; RemoteError.
         """
-        if isinstance(run, Launched):
+        if isinstance(run, verbs.launch.Launched):
             job, run_id = run.job, run.run
         else:
             found = self.status(run)
             job, run_id = found.job, found.id
-        return launch.follow(
+        return verbs.launch.follow(
             job,
             run_id,
             jobs=self._jobs,
@@ -448,22 +450,22 @@ class Project:
     def runs(self, job: str | None = None) -> list[JobRun]:
         """Return the latest runs of one job, or of all jobs in the settings, newest first. Raises: RemoteError."""
         names = [self.settings.job(job).name] if job else self._job_names
-        return runs.runs(names, jobs=self._jobs)
+        return verbs.runs.runs(names, jobs=self._jobs)
 
     def status(self, run: str) -> JobRun:
         """Return the run with that id. Raises: SettingsError when no job of the settings has it; RemoteError."""
-        found = runs.status(run, self._job_names, jobs=self._jobs)
+        found = verbs.runs.status(run, self._job_names, jobs=self._jobs)
         if found.requirements_file:
-            runs.forget_secret(found, staging=self._staging, now=self.clock())
+            verbs.runs.forget_secret(found, staging=self._staging, now=self.clock())
         return found
 
     def logs(self, run: str) -> list[LogLine]:
         """Return what a run has logged so far, in order. Raises: SettingsError; RemoteError."""
-        return runs.logs(self.status(run), reader=self._logs)
+        return verbs.runs.logs(self.status(run), reader=self._logs)
 
     def stop(self, run: str) -> JobRun:
         """Ask a run to stop; return it as it is then. Raises: SettingsError; RemoteError."""
-        return runs.stop(self.status(run), jobs=self._jobs)
+        return verbs.runs.stop(self.status(run), jobs=self._jobs)
 
     # --- the set-up
 
@@ -512,7 +514,7 @@ class Project:
 
     @property
     def _places(self) -> Places:
-        return Places(
+        return verbs.mirrored.Places(
             store=self._store,
             approved=self._approved,
             internal=self.settings.policy.internal,
@@ -564,7 +566,9 @@ class Project:
         return S3Staging(self._clients.client("s3"))
 
     def _mint(self, lifetime: timedelta) -> IndexUrl:
-        return mint.mint(self._approved, lifetime, tokens=self._codeartifact, repositories=self._codeartifact)
+        return verbs.mint.mint(
+            self._approved, lifetime, tokens=self._codeartifact, repositories=self._codeartifact
+        )
 
     def _open_index(self, url: IndexUrl) -> SimpleIndex:
         from glue_pkgmgr.adapters.simple_index import SimpleIndex
@@ -574,7 +578,7 @@ class Project:
     def _open_store(self) -> SimpleIndex:
         """Open the index of the store with a new token."""
         tokens = self._codeartifact
-        return self._open_index(mint.mint(self._store, SHORTEST, tokens=tokens, repositories=tokens))
+        return self._open_index(verbs.mint.mint(self._store, SHORTEST, tokens=tokens, repositories=tokens))
 
     def _bring_built(self, pin: Pin) -> None:
         """Publish the wheel of a pin that was built from an sdist of the store."""
@@ -586,7 +590,7 @@ class Project:
                 f"{pin} was built from an sdist, which the settings do not allow any more; "
                 'set sdists = "build" under [policy], or lock again'
             )
-        built.publish_built(
+        verbs.built.publish_built(
             pin,
             address=self._approved,
             store=self._open_store(),
@@ -598,7 +602,9 @@ class Project:
         )
 
     def _deliverer(self) -> Deliverer:
-        return Deliverer(mint=self._mint, open_index=self._open_index, staging=self._staging, clock=self.clock)
+        return verbs.deliver.Deliverer(
+            mint=self._mint, open_index=self._open_index, staging=self._staging, clock=self.clock
+        )
 
     def _policy(self, runtime: GlueRuntime) -> Policy:
         return self._policy_of(self.approvals(), runtime)
@@ -620,7 +626,7 @@ class Project:
 
     def _locks(self) -> list[Lock]:
         """Return the locks of all bundles that have one."""
-        return [lock.read_lock(bundle, self.settings.policy.locks) for bundle in self._locked_bundles()]
+        return [verbs.lock.read_lock(bundle, self.settings.policy.locks) for bundle in self._locked_bundles()]
 
     def _approved_locks(self) -> list[Lock]:
         """Return the locks of all bundles that have one. Raises: NotApproved when one may not be used."""
@@ -631,9 +637,9 @@ class Project:
         return [self._usable_lock(bundle) for bundle in self._bundles(())]
 
     def _usable_lock(self, bundle: Bundle) -> Lock:
-        held, policy = lock.read_lock(bundle, self.settings.policy.locks), self._policy(bundle.runtime)
-        lock.require_usable(bundle, held, policy)
-        self._warn(lock.ending(held, policy))
+        held, policy = verbs.lock.read_lock(bundle, self.settings.policy.locks), self._policy(bundle.runtime)
+        verbs.lock.require_usable(bundle, held, policy)
+        self._warn(verbs.lock.ending(held, policy))
         return held
 
     def _warn(self, warnings: Iterable[str]) -> None:
@@ -664,23 +670,23 @@ class Project:
     ) -> Locked:
         wanted = replace(bundle, runtime=runtime or bundle.runtime)
         self._progress(f"resolving bundle {bundle.name} for Glue {wanted.runtime.version}")
-        before = lock.existing_lock(bundle, self.settings.policy.locks)
+        before = verbs.lock.existing_lock(bundle, self.settings.policy.locks)
         resolution = replace(
             self._resolution(wanted.runtime, bundle.may_break),
-            preferred=lock.preferred(before, upgrade) if before else {},
+            preferred=verbs.lock.preferred(before, upgrade) if before else {},
             upgrade=upgrade or (),
         )
-        return lock.lock_bundle(wanted, before, resolution, self.settings.policy.locks, write=write)
+        return verbs.lock.lock_bundle(wanted, before, resolution, self.settings.policy.locks, write=write)
 
     def _check(self, request: Request, runtime: GlueRuntime, may_break: Collection[ProjectName] = ()) -> Checked:
         def attempt(items: Request) -> Lock | Refusal:
             self._progress(f"resolving {', '.join(map(str, items))} for Glue {runtime.version}")
             return self._resolution(runtime, may_break).attempt(items)
 
-        return check.check(request, policy=self._policy(runtime), locks=self._locks(), attempt=attempt)
+        return verbs.check.check(request, policy=self._policy(runtime), locks=self._locks(), attempt=attempt)
 
     def _resolution(self, runtime: GlueRuntime, may_break: Collection[ProjectName] = ()) -> Resolution:
-        return Resolution(
+        return verbs.resolve.Resolution(
             index=self._allowed_index(runtime),
             resolver=self._resolver,
             advisories=self._advisories,
@@ -703,7 +709,7 @@ class Project:
         store, approved = self._codeartifact.endpoint(self._store), self._codeartifact.endpoint(self._approved)
         # One token opens every repository of the domain that its principal may read.
         token = self._codeartifact.issue(self._approved.domain, self._approved.owner, SHORTEST)
-        return AllowedIndex(
+        return verbs.allowed_index.AllowedIndex(
             policy=self._policy(runtime),
             store=self._open_index(IndexUrl(store, token)),
             approved=self._open_index(IndexUrl(approved, token)),
@@ -723,6 +729,8 @@ class Project:
 
 
 def _delivery(name: str) -> Delivery:
+    from glue_pkgmgr.core.job import Delivery
+
     try:
         return Delivery(name)
     except ValueError as e:
