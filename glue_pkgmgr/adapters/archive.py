@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,9 +150,9 @@ class _Source:
 @contextmanager
 def _opened(path: Path) -> Iterator[_Source]:
     """Give the archive at `path`, for reading. Raises: SettingsError when it cannot be read."""
-    if not path.is_file():  # a pipe could not be read twice
-        raise SettingsError(f"there is no file {path}; name an archive that `mirror export` wrote")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe, for one, could not be read twice
+            raise SettingsError(f"{path} is no file; name an archive that `glue-pkgmgr mirror export` wrote")
         with path.open("rb") as file:
             yield _Source(file)
     except OSError as e:

@@ -115,12 +115,15 @@ def export_archive(
 
 
 def _require_free(target: Path, replace: bool) -> None:
-    if target.is_dir():
-        raise SettingsError(f"{target} is a folder; name the file to write")
-    if not target.parent.is_dir():
-        raise SettingsError(f"there is no folder {target.parent}; make it, or name another file")
-    if target.exists() and not replace:
-        raise SettingsError(f"{target} exists; name another file, or replace it with --force")
+    try:
+        if target.is_dir():
+            raise SettingsError(f"{target} is a folder; name the file to write")
+        if not target.parent.is_dir():
+            raise SettingsError(f"there is no folder {target.parent}; make it, or name another file")
+        if target.exists() and not replace:
+            raise SettingsError(f"{target} exists; name another file, or replace it with --force")
+    except OSError as e:
+        raise SettingsError(f"cannot write {target}: {e.strerror or e}; name another file") from e
 
 
 @contextmanager
@@ -360,10 +363,12 @@ def _compared(archive: Archive, place: Place) -> list[_Compared]:
 
 
 def _compare(path: Path, content: bytes) -> _Compared:
-    if not path.exists():
+    try:
+        change = Change.UNCHANGED if path.read_bytes() == content else Change.REPLACED
+    except FileNotFoundError:
         change = Change.WRITTEN
-    else:
-        change = Change.UNCHANGED if _read_bytes(path) == content else Change.REPLACED
+    except OSError as e:
+        raise SettingsError(f"cannot read {path}: {e.strerror or e}; check it and its permissions") from e
     return _Compared(path=path, content=content, change=change)
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glue_pkgmgr.adapters.archive import TarArchives
-from glue_pkgmgr.core.archive import SUMS, Archive, parse_archive
+from glue_pkgmgr.core.archive import SUMS, Archive, header, parse_archive
 from glue_pkgmgr.errors import NotInstallable, SettingsError
 from tests.integration.local.made_distributions import wheel
 from tests.made_archives import ACME, Made, carried_lock, made_archive, made_pin
@@ -230,16 +230,17 @@ class TestReadingOthers:
 
     def test_a_text_as_large_as_no_real_one_is_not_read(self, tmp_path: Path) -> None:
         target = tmp_path / "made.tar"
-        from glue_pkgmgr.core.archive import header
-
         target.write_bytes(header(SUMS, 2**33 - 1))
         with pytest.raises(NotInstallable, match=r"no such file of an archive has more"):
             ARCHIVES.read(target)
 
     def test_what_is_no_file_is_told(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
-        for path in (tmp_path / "absent", tmp_path, tmp_path / "pipe"):
-            with pytest.raises(SettingsError, match="there is no file"):
+        for path in (tmp_path, tmp_path / "pipe"):
+            with pytest.raises(SettingsError, match="is no file"):
+                ARCHIVES.read(path)
+        for path in (tmp_path / "absent", tmp_path / ("a" * 300), tmp_path / "pipe" / "made.tar"):
+            with pytest.raises(SettingsError, match="cannot read"):
                 ARCHIVES.read(path)
 
 

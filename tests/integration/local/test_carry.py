@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from glue_pkgmgr.cli.main import main
 from glue_pkgmgr.core.runtime import RUNTIMES
 from glue_pkgmgr.errors import NotApproved, NotInstallable
 from glue_pkgmgr.index_source import installer_environment
 from glue_pkgmgr.process import Finished, run
 from glue_pkgmgr.project import Project
-from tests.integration.local.made_distributions import wheel
+from tests.integration.local.made_distributions import sha256, wheel
 from tests.integration.local.package_service import ACCOUNT, DOMAIN, REGION, Service, running_service
 from tests.made_archives import ALLOWLIST, carried_lock, made_pin
 
@@ -262,6 +264,75 @@ class TestPowerCuts:
         assert not path.exists()
         here.project.mirror_export(path)
         assert [one.name for one in tmp_path.iterdir() if one.name.lstrip(".").startswith("made")] == ["made.tar"]
+
+
+class TestCommandLine:
+    @pytest.fixture
+    def command(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+        def command(at: Place, status: int, *words: str | Path) -> tuple[str, str]:
+            for name, value in at.environ.items():
+                monkeypatch.setenv(name, value)
+            assert main(["--config", str(at.settings), *map(str, words)]) == status
+            return capsys.readouterr()
+
+        return command
+
+    def test_export_tells_the_digest_to_carry_by_another_way(
+        self, here: Place, tmp_path: Path, command: Callable[..., Any]
+    ) -> None:
+        path = tmp_path / "made.tar"
+        out, err = command(here, 0, "mirror", "export", path)
+        digest = sha256(path)
+        assert f"SHA-256 {digest}" in out
+        assert f"{path}: 2 wheels, {path.stat().st_size} bytes" in out
+        assert LOCK in out
+        assert err.splitlines() == [f"fetching {ACME[0]}", f"fetching {DEP[0]}", "writing made.tar"]
+        told = json.loads(command(here, 0, "--json", "mirror", "export", path, "--force")[0])
+        assert (told["file"], told["sha256"], told["size"]) == (str(path), digest, path.stat().st_size)
+        assert told["locks"] == [LOCK]
+        assert told["wheels"][1] == {
+            "project": "dep",
+            "version": "2.0",
+            "filename": DEP[0],
+            "sha256": sha256(DEP[1]),
+            "size": len(DEP[1]),
+        }
+
+    def test_an_existing_file_needs_force(self, here: Place, tmp_path: Path, command: Callable[..., Any]) -> None:
+        (tmp_path / "made.tar").write_text("another one")
+        _, err = command(here, 2, "mirror", "export", tmp_path / "made.tar")
+        assert "--force" in err
+
+    def test_import_tells_what_it_did(
+        self, here: Place, there: Place, tmp_path: Path, command: Callable[..., Any]
+    ) -> None:
+        path = here.project.mirror_export(tmp_path / "made.tar").path
+        out, err = command(there, 0, "mirror", "import", path, "--sha256", sha256(path))
+        assert [line.split(maxsplit=1) for line in out.splitlines()] == [
+            ["file", "what"],
+            [f"taxi.glue-{GLUE}.pylock.toml", "written"],
+            ["allowlist.toml", "written"],
+            [ACME[0], "uploaded"],
+            [DEP[0], "uploaded"],
+            ["SHA-256", f"of made.tar {sha256(path)}"],
+        ]
+        assert f"uploading {DEP[0]} to {DOMAIN}/approved" in err
+        told = json.loads(command(there, 0, "--json", "mirror", "import", path)[0])
+        assert [file["change"] for file in told["files"]] == ["unchanged", "unchanged"]
+        assert (told["uploaded"], [one["filename"] for one in told["already"]]) == ([], [ACME[0], DEP[0]])
+        assert (told["sha256"], told["repository"]) == (sha256(path), f"{DOMAIN}/approved")
+
+    def test_every_refusal_has_its_status(
+        self, here: Place, there: Place, tmp_path: Path, command: Callable[..., Any]
+    ) -> None:
+        path = here.project.mirror_export(tmp_path / "made.tar").path
+        (there.folder / "allowlist.toml").write_text("# ours\n")
+        assert "nothing was changed" in command(there, 4, "mirror", "import", path, "--sha256", "0" * 64)[1]
+        assert "--replace-files" in command(there, 3, "mirror", "import", path)[1]
+        assert "cannot read" in command(there, 2, "mirror", "import", tmp_path / "absent.tar")[1]
+        assert there.held() == {}
+        command(there, 0, "mirror", "import", path, "--replace-files")
+        assert there.held() == here.held()
 
 
 @pytest.fixture

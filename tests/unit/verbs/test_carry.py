@@ -7,6 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from glue_pkgmgr.adapters.archive import TarArchives
 from glue_pkgmgr.adapters.metadata import WheelMetadata
@@ -128,7 +131,10 @@ class TestExport:
         assert export.minted == 0
         assert export.run(replace=True).path.read_bytes() == made_archive().content
 
-    @pytest.mark.parametrize(("name", "why"), [("absent/made.tar", "there is no folder"), (".", "is a folder")])
+    @pytest.mark.parametrize(
+        ("name", "why"),
+        [("absent/made.tar", "there is no folder"), (".", "is a folder"), ("a" * 300, "cannot write")],
+    )
     def test_a_place_that_cannot_be_written_is_told_first(self, name: str, why: str, tmp_path: Path) -> None:
         export = Export(tmp_path)
         with pytest.raises(SettingsError, match=why):
@@ -244,6 +250,11 @@ def importing(tmp_path: Path) -> Import:
     return Import(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("place")
+
+
 class TestImport:
     def test_everything_comes_into_an_empty_place(self, importing: Import) -> None:
         imported = importing.run()
@@ -318,9 +329,18 @@ class TestImport:
         importing.path.write_bytes(damage(importing.made.content))
         importing.refused(NotInstallable, r"made\.tar is not a whole archive .* nothing was changed here")
 
+    @settings_of_hypothesis(derandomize=True, deadline=None, database=None, max_examples=60)
+    @given(st.data())
+    def test_any_changed_byte_is_found_before_anything(self, folder: Path, data: st.DataObject) -> None:
+        importing = Import(folder)
+        content = bytearray(importing.made.content)
+        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+        importing.path.write_bytes(content)
+        importing.refused(NotInstallable, "is not a whole archive")
+
     def test_an_absent_archive_is_told(self, importing: Import) -> None:
         importing.path.unlink()
-        importing.refused(SettingsError, "there is no file")
+        importing.refused(SettingsError, "cannot read")
 
 
 class TestFilesHere:
@@ -348,7 +368,7 @@ class TestFilesHere:
 
     def test_a_file_that_cannot_be_written_is_told_before_an_upload(self, importing: Import) -> None:
         importing.lock.parent.write_text("a file where the folder should be")
-        importing.refused(SettingsError, "cannot make")
+        importing.refused(SettingsError, "cannot read")
 
     def test_other_locks_here_stay(self, importing: Import) -> None:
         importing.lock.parent.mkdir()
