@@ -628,6 +628,11 @@ class Project:
         """Return the locks of all bundles that have one."""
         return [verbs.lock.read_lock(bundle, self.settings.policy.locks) for bundle in self._locked_bundles()]
 
+    def _readable_locks(self) -> list[Lock]:
+        """Return the locks of all bundles that have one; what cannot be read is about to be made anew."""
+        folder, bundles = self.settings.policy.locks, self._locked_bundles()
+        return [held for bundle in bundles if (held := lock.existing_lock(bundle, folder)) is not None]
+
     def _approved_locks(self) -> list[Lock]:
         """Return the locks of all bundles that have one. Raises: NotApproved when one may not be used."""
         return [self._usable_lock(bundle) for bundle in self._locked_bundles()]
@@ -690,7 +695,7 @@ class Project:
             index=self._allowed_index(runtime),
             resolver=self._resolver,
             advisories=self._advisories,
-            locked=self._locks(),
+            locked=self._readable_locks(),
             may_break=may_break,
         )
 

@@ -94,7 +94,10 @@ def _closure(project: Project, requests: Sequence[str], glue_versions: Sequence[
 
 
 def _asked(session: Session, shown: Table | str) -> bool:
-    """Show what would be approved and return what a person says. Raises: SettingsError where nobody can be asked."""
+    """Show what would be approved and return what a person says.
+
+    Raises: SettingsError where nobody can be asked.
+    """
     if session.output.as_json:
         raise SettingsError("with --json nobody is asked: look at the table without it, then pass --yes")
     session.output.show(shown)

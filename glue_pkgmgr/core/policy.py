@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,7 +15,7 @@ from glue_pkgmgr.core.distribution import Distribution, InvalidFilename, parse_f
 from glue_pkgmgr.core.licence import LicenceRule
 from glue_pkgmgr.core.lookalikes import lookalike
 from glue_pkgmgr.core.names import ProjectName
-from glue_pkgmgr.core.runtime import GlueRuntime
+from glue_pkgmgr.core.runtime import GlueRuntime, known_from_images
 from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
 
 _ANY = SpecifierSet()
@@ -126,7 +126,7 @@ class Policy:
 
     def taken_for(self, project: ProjectName) -> ProjectName | None:
         """Return the internal project that `project` is easily taken for; None if there is none."""
-        return None if project in self.distinct else lookalike(project, self.internal)
+        return taken_for(project, internal=self.internal, distinct=self.distinct)
 
     def approvals_of(self, project: ProjectName, version: Version) -> list[Approval]:
         """Return the approvals that cover a release now."""
@@ -221,6 +221,18 @@ class Policy:
             return Reason.NO_UPLOAD_TIME, ""
         old_enough = file.upload_time + self.minimum_age
         return (Reason.TOO_YOUNG, f"from {old_enough:%Y-%m-%d}") if self.now < old_enough else None
+
+
+def taken_for(
+    project: ProjectName, *, internal: Collection[ProjectName], distinct: Collection[ProjectName]
+) -> ProjectName | None:
+    """Return the one of `internal` that `project` is easily taken for; None if there is none.
+
+    What is `distinct`, or comes with some Glue image, is meant as it is written.
+    """
+    if project in distinct or project in known_from_images():
+        return None
+    return lookalike(project, internal)
 
 
 def _named(file: IndexFile) -> Distribution | None:

@@ -100,6 +100,13 @@ RUNTIMES: Mapping[str, GlueRuntime] = {
 }
 """The Glue versions that still start runs, oldest first."""
 
+
+@lru_cache(maxsize=1)
+def known_from_images() -> frozenset[ProjectName]:
+    """Return every project that some Glue image brings: names that are meant, however like another one."""
+    return frozenset(project for runtime in RUNTIMES.values() for project in runtime.preinstalled)
+
+
 _ENDED = ("0.9", "1.0", "2.0")
 
 

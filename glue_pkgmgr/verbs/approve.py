@@ -16,7 +16,7 @@ from glue_pkgmgr.core.allowlist import (
 )
 from glue_pkgmgr.core.allowlist_text import with_approval, without_approvals
 from glue_pkgmgr.core.lockfile import Lock
-from glue_pkgmgr.core.lookalikes import lookalike
+from glue_pkgmgr.core.policy import taken_for
 from glue_pkgmgr.core.request import Request, parse_item
 from glue_pkgmgr.errors import NotApproved, SettingsError
 from glue_pkgmgr.settings import PolicySettings
@@ -77,7 +77,7 @@ def _approval(request: str, terms: Terms, policy: PolicySettings) -> Approval:
         raise SettingsError(f"{request!r}: extras are requested, not approved; approve {item.project} alone")
     if not item.specifier:
         raise SettingsError(f"{request!r} names no versions; approve for example '{item.project}==1.2.3'")
-    ours = None if item.project in policy.distinct else lookalike(item.project, policy.internal)
+    ours = taken_for(item.project, internal=policy.internal, distinct=policy.distinct)
     if ours is not None:
         raise NotApproved(
             f"{item.project} is easily taken for our own {ours}; is that what you mean? If both are wanted, list "

@@ -209,6 +209,12 @@ def test_everything_of_a_look_alike_is_hidden_although_it_is_approved() -> None:
     assert reason(replace(ours, distinct=frozenset({project_name("acme-x")})), one, "acme-x") is None
 
 
+def test_what_comes_with_some_glue_image_is_no_look_alike_of_ours() -> None:
+    ours = replace(policy(), internal=frozenset(map(project_name, ("boto", "request", "scipi"))))
+    assert [ours.taken_for(project_name(name)) for name in ("boto3", "requests", "scipy")] == [None] * 3
+    assert ours.taken_for(project_name("boto4")) == "boto"
+
+
 # What is found when approvals are left aside
 
 
