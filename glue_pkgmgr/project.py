@@ -631,7 +631,7 @@ class Project:
     def _readable_locks(self) -> list[Lock]:
         """Return the locks of all bundles that have one; what cannot be read is about to be made anew."""
         folder, bundles = self.settings.policy.locks, self._locked_bundles()
-        return [held for bundle in bundles if (held := lock.existing_lock(bundle, folder)) is not None]
+        return [held for bundle in bundles if (held := verbs.lock.existing_lock(bundle, folder)) is not None]
 
     def _approved_locks(self) -> list[Lock]:
         """Return the locks of all bundles that have one. Raises: NotApproved when one may not be used."""
