@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from packaging.version import Version
 
-from glue_pkgmgr.core.advisory import Advisory
-from glue_pkgmgr.core.archive import ArchivedFile, Contents
-from glue_pkgmgr.core.built_file import BuiltFile
 from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl
-from glue_pkgmgr.core.job import JobRun, JobRunId, LogLine
-from glue_pkgmgr.core.names import ProjectName, Release
-from glue_pkgmgr.core.record import LaunchRecord
-from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
-from glue_pkgmgr.core.request import Request
-from glue_pkgmgr.core.runtime import GlueRuntime
-from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
 from glue_pkgmgr.errors import NotInstallable
+
+if TYPE_CHECKING:
+    from glue_pkgmgr.core.advisory import Advisory
+    from glue_pkgmgr.core.archive import ArchivedFile, Contents
+    from glue_pkgmgr.core.built_file import BuiltFile
+    from glue_pkgmgr.core.job import JobRun, JobRunId, LogLine
+    from glue_pkgmgr.core.names import ProjectName, Release
+    from glue_pkgmgr.core.record import LaunchRecord
+    from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
+    from glue_pkgmgr.core.request import Request
+    from glue_pkgmgr.core.runtime import GlueRuntime
+    from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
 
 Clock = Callable[[], datetime]
 """The time now, aware UTC."""

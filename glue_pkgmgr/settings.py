@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -314,11 +313,15 @@ def _lookup(values: Mapping[str, T], name: str, what: str) -> T:
 
 
 def _misspelt(key: str, written: list[str]) -> str:
+    import difflib
+
     close = difflib.get_close_matches(key, written, n=1)
     return f"; is {close[0]!r} meant to be it?" if close else ""
 
 
 def _nearest(name: str, known: Mapping[str, Any] | set[str]) -> str:
+    import difflib
+
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 

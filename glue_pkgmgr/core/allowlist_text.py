@@ -7,8 +7,6 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import replace
 
-import tomlkit
-
 from glue_pkgmgr.core.allowlist import Approval, parse_allowlist
 from glue_pkgmgr.errors import SettingsError
 
@@ -21,6 +19,8 @@ def with_approval(text: str, approval: Approval) -> str:
 
     Raises: SettingsError when its entries are not written as `[[approvals]]`.
     """
+    import tomlkit  # here: whoever only reads approvals needs none of it
+
     _headers(text)
     line_end = "\r\n" if "\r\n" in text else "\n"
     entry = tomlkit.dumps({"approvals": [_entry(approval)]}).strip().replace("\n", line_end)

@@ -6,17 +6,17 @@ rule refuses it: a person then establishes the licence, and an approval records 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
-
-from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-from packaging.metadata import RawMetadata, parse_email
+from typing import TYPE_CHECKING
 
 from glue_pkgmgr.errors import SettingsError
+
+if TYPE_CHECKING:
+    from packaging.metadata import RawMetadata
 
 UNREADABLE = "states no licence that can be read"
 
@@ -141,6 +141,8 @@ def canonical_licence(text: str) -> str | None:
     # ASCII, since lower-casing turns the Kelvin sign into a `k`: two spellings that look and compare alike.
     if len(text) > _LONGEST or not text.isascii() or _depth(text) > _DEEPEST:
         return None
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
     try:
         return canonicalize_license_expression(text)
     except InvalidLicenseExpression:
@@ -157,6 +159,9 @@ def licence_of(metadata: bytes) -> str | None:
     does; of several, nobody knows whether all apply or one may be chosen.
     Source: PEP 639 and its appendix on classifiers; Core metadata specification, "License".
     """
+    # Here: it brings all of `email`, and no rule needs it before there is a wheel to look at.
+    from packaging.metadata import parse_email
+
     try:
         fields, unread = parse_email(metadata)
     except Exception:  # the parsers promise nothing for any bytes: parts nested too deep overflow them, for one
@@ -254,6 +259,8 @@ def _entry(text: str, where: str) -> str:
 
 
 def _nearest(text: str) -> str:
+    import difflib
+
     name, _, exception = " ".join(text[:60].lower().split()).partition(" with ")
     known = {one.lower(): one for one in (*_SPELLINGS.values(), *_CLASSIFIERS.values())}
     if exception and canonical_licence(name):

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import tomlkit
 from packaging.pylock import Package, Pylock, PylockValidationError
 from packaging.version import Version
 
@@ -119,6 +118,8 @@ def requirements_text(lock: Lock, index_url: str) -> str:
 
 def lock_to_toml(lock: Lock) -> str:
     """Return `lock` as the text of a pylock file: same lock, same bytes; no host, date or secret in it."""
+    import tomlkit
+
     document = tomlkit.document()
     document["lock-version"] = _LOCK_VERSION
     document["requires-python"] = f"=={lock.runtime.python_text}.*"
@@ -135,6 +136,8 @@ def lock_to_toml(lock: Lock) -> str:
 
 
 def _file_table(file: LockedFile, path: str = "") -> Any:
+    import tomlkit
+
     table = tomlkit.inline_table()
     table["name"] = file.filename
     if path:
@@ -148,6 +151,8 @@ def _file_table(file: LockedFile, path: str = "") -> Any:
 
 
 def _package(pin: Pin, chain: Iterable[ProjectName]) -> Any:
+    import tomlkit
+
     table = tomlkit.table()
     table["name"] = str(pin.project)
     table["version"] = str(pin.version)
@@ -169,6 +174,8 @@ def _package(pin: Pin, chain: Iterable[ProjectName]) -> Any:
 
 
 def _tool(lock: Lock) -> Any:
+    import tomlkit
+
     own = tomlkit.table()
     own["glue-version"] = lock.runtime.version
     own["allowlist-sha256"] = lock.allowlist_sha256

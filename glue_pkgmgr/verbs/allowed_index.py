@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from packaging.metadata import parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -18,7 +18,9 @@ from glue_pkgmgr.core.names import ProjectName, Release
 from glue_pkgmgr.core.policy import AllowedFile, AllowedPage, Policy, Reason
 from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
 from glue_pkgmgr.errors import NotInstallable
-from glue_pkgmgr.ports import MetadataReader, PackageIndex, SdistBuilder
+
+if TYPE_CHECKING:
+    from glue_pkgmgr.ports import MetadataReader, PackageIndex, SdistBuilder
 
 
 class Approvals(Enum):
@@ -175,6 +177,8 @@ def _unusable(release: Release) -> bytes:
 
 
 def _required(metadata: bytes) -> set[ProjectName]:
+    from packaging.metadata import parse_email
+
     raw, _ = parse_email(metadata)
     found = set()
     for line in raw.get("requires_dist", ()):

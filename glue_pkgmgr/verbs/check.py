@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -208,7 +207,15 @@ def _first_version(item: RequestItem) -> Version | None:
 
 def _alike(project: ProjectName, policy: Policy) -> str:
     """Return the approved project whose name is most like `project`; empty if none is."""
-    approved = {one.project for one in policy.allowlist.approvals}
+    import difflib  # here: only a refusal needs it
+
+    # What share of a name's letters occur in the other one at all is told at once, and rules out nearly all.
+    letters = str.maketrans("", "", project)
+    approved = [
+        name
+        for name in policy.allowlist.projects
+        if 2 * min(len(name) - len(name.translate(letters)), len(project)) >= _ALIKE * (len(name) + len(project))
+    ]
     return next(iter(difflib.get_close_matches(project, approved, n=1, cutoff=_ALIKE)), "")
 
 
