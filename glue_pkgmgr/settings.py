@@ -123,7 +123,11 @@ class Bundle:
 
     @property
     def lock_filename(self) -> str:
-        """The name of its lock, in the form PEP 751 asks for."""
+        """The name of its lock.
+
+        The content is a lock of PEP 751; pip and uv read it under a name of that PEP, `pylock.NAME.toml` without
+        another dot, which could not tell 5.1 from 5-1. `mirror export` gives it one.
+        """
         return f"{self.name}.glue-{self.runtime.version}.pylock.toml"
 
 
