@@ -18,6 +18,7 @@ from glue_pkgmgr.core.advisory import VulnerabilityException
 from glue_pkgmgr.core.licence import canonical_licence
 from glue_pkgmgr.core.names import ProjectName, Release, project_name
 from glue_pkgmgr.core.runtime import RUNTIMES, GlueRuntime
+from glue_pkgmgr.core.withdrawal import Withdrawal, make_withdrawal
 from glue_pkgmgr.errors import SettingsError
 
 T = TypeVar("T")
@@ -38,6 +39,10 @@ _KEYS = (
     "licence",
 )
 _EXCEPTION_KEYS = ("vulnerability", "project", "approved-by", "reason", "until")
+_WITHDRAWAL_KEYS = ("project", "versions", "withdrawn-by", "reason", "on")
+
+KINDS = ("approvals", "exceptions", "withdrawn")
+"""What an allow-list holds: the names of its lists."""
 
 # What nearly all entries look like. There is no error in such a one: it need not be made to know that.
 _PLAIN_TEXTS = ("project", "versions", "approved-by", "reason")
@@ -107,10 +112,11 @@ def _names_prerelease(specifier: Specifier) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AllowList:
-    """All approvals, and the exceptions of the vulnerability gate, each in the order of the file."""
+    """All approvals, the exceptions of the vulnerability gate, and what was withdrawn, in the order of the file."""
 
     approvals: Sequence[Approval] = ()
     exceptions: tuple[VulnerabilityException, ...] = ()
+    withdrawn: tuple[Withdrawal, ...] = ()
     _positions: dict[ProjectName, list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -123,18 +129,29 @@ class AllowList:
         return self._positions.keys()
 
     def of(self, project: ProjectName) -> tuple[Approval, ...]:
-        """Return the approvals of one project."""
+        """Return the approvals of one project, those of withdrawn versions too."""
         return tuple(self.approvals[position] for position in self._positions.get(project, ()))
 
     def covering(
         self, project: ProjectName, version: Version, *, today: date, runtime: GlueRuntime
     ) -> list[Approval]:
-        """Return the approvals that cover a release, in the order of the file; none if it is not approved."""
+        """Return the approvals that cover a release, in the order of the file.
+
+        None if it is not approved, or withdrawn.
+        """
+        if self.withdrawal(project, version):
+            return []
         return [one for one in self.of(project) if one.covers(version, today=today, runtime=runtime)]
 
     def allows(self, project: ProjectName, version: Version, *, today: date, runtime: GlueRuntime) -> bool:
-        """Whether some approval covers the release."""
-        return any(one.covers(version, today=today, runtime=runtime) for one in self.of(project))
+        """Whether some approval covers the release, and it is not withdrawn."""
+        return not self.withdrawal(project, version) and any(
+            one.covers(version, today=today, runtime=runtime) for one in self.of(project)
+        )
+
+    def withdrawal(self, project: ProjectName, version: Version) -> Withdrawal | None:
+        """Return the first withdrawal of a release; None if it is not withdrawn."""
+        return next((one for one in self.withdrawn if one.covers(project, version)), None)
 
     def digest(self, releases: Iterable[Release], runtime: GlueRuntime) -> str:
         """Return the SHA-256, in hexadecimal digits, of what was decided about `releases` for `runtime`.
@@ -158,7 +175,7 @@ class AllowList:
         return hashlib.sha256(json.dumps(decisions, separators=(",", ":")).encode()).hexdigest()
 
     def refused(self, releases: Iterable[Release], *, today: date, runtime: GlueRuntime) -> list[Release]:
-        """Return every release that no approval in force on `today` covers, in input order.
+        """Return every release that no approval in force on `today` covers, or that is withdrawn, in input order.
 
         An empty result means "all approved". Reports all at once: one review round is enough.
         """
@@ -228,13 +245,15 @@ def parse_allowlist(text: str, where: str) -> AllowList:
         content = tomli.loads(text)
     except tomli.TOMLDecodeError as e:
         raise SettingsError(f"{where} is not TOML: {e}") from e
-    if unknown := set(content) - {"approvals", "exceptions"}:
+    if unknown := set(content) - set(KINDS):
+        *kinds, last = (f"[[{kind}]]" for kind in KINDS)
         raise SettingsError(
-            f"{where}: unknown key {min(unknown)!r}; entries are written as [[approvals]] or [[exceptions]]"
+            f"{where}: unknown key {min(unknown)!r}; entries are written as {', '.join(kinds)} or {last}"
         )
     return AllowList(
         _WrittenApprovals(list(_entries(content, "approvals", _KEYS, _plain_or_made, where))),
         tuple(_entries(content, "exceptions", _EXCEPTION_KEYS, _exception, where)),
+        tuple(_entries(content, "withdrawn", _WITHDRAWAL_KEYS, _withdrawal, where)),
     )
 
 
@@ -316,6 +335,12 @@ def _exception(entry: Mapping[str, Any], where: str) -> VulnerabilityException:
     )
 
 
+def _withdrawal(entry: Mapping[str, Any], where: str) -> Withdrawal:
+    project, versions, withdrawn_by, reason = (_text(entry, key, where) for key in _WITHDRAWAL_KEYS[:4])
+    on = _date(entry, where, "on")
+    return make_withdrawal(project, versions, withdrawn_by=withdrawn_by, reason=reason, on=on)
+
+
 def make_approval(
     project: str,
     versions: str,
@@ -383,11 +408,11 @@ def _spdx(licence: str) -> str:
     return canonical
 
 
-def _date(entry: Mapping[str, Any], where: str) -> date | None:
-    until = entry.get("until")
-    if until is not None and (not isinstance(until, date) or isinstance(until, datetime)):
-        raise SettingsError(f"{where}.until: {until!r} is not a date such as 2027-06-30, without quotes")
-    return until
+def _date(entry: Mapping[str, Any], where: str, key: str = "until") -> date | None:
+    day = entry.get(key)
+    if day is not None and (not isinstance(day, date) or isinstance(day, datetime)):
+        raise SettingsError(f"{where}.{key}: {day!r} is not a date such as 2027-06-30, without quotes")
+    return day
 
 
 def _text(entry: Mapping[str, Any], key: str, where: str) -> str:

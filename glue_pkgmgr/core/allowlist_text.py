@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from glue_pkgmgr.core.allowlist import Approval, parse_allowlist
+from glue_pkgmgr.core.allowlist import KINDS, AllowList, Approval, parse_allowlist
+from glue_pkgmgr.core.withdrawal import Withdrawal
 from glue_pkgmgr.errors import SettingsError
 
-_EXCEPTION = re.compile(r"""\s*\[\[\s*(exceptions|"exceptions"|'exceptions')\s*\]\]""")
-_HEADER = re.compile(r"""\s*\[\[\s*(approvals|"approvals"|'approvals')\s*\]\]""")
+_HEADERS = {kind: re.compile(rf"""\s*\[\[\s*({kind}|"{kind}"|'{kind}')\s*\]\]""") for kind in KINDS}
 
 
 def with_approval(text: str, approval: Approval) -> str:
@@ -19,27 +20,53 @@ def with_approval(text: str, approval: Approval) -> str:
 
     Raises: SettingsError when its entries are not written as `[[approvals]]`.
     """
-    import tomlkit  # here: whoever only reads approvals needs none of it
+    return _with(text, "approvals", _approval_entry(approval))
 
-    _headers(text)
-    line_end = "\r\n" if "\r\n" in text else "\n"
-    entry = tomlkit.dumps({"approvals": [_entry(approval)]}).strip().replace("\n", line_end)
-    finished = text if not text or text.endswith("\n") else f"{text}{line_end}"
-    blank = line_end if finished.strip() and finished.splitlines()[-1].strip() else ""
-    return f"{finished}{blank}{entry}{line_end}"
+
+def with_withdrawal(text: str, withdrawal: Withdrawal) -> str:
+    """Return the allow-list `text` with `withdrawal` added at its end, after a blank line.
+
+    Raises: SettingsError when its withdrawals are not written as `[[withdrawn]]`.
+    """
+    return _with(text, "withdrawn", _withdrawal_entry(withdrawal))
 
 
 def without_approvals(text: str, remove: Iterable[int]) -> str:
-    """Return the allow-list `text` without the entries at the positions `remove` (from 0), comments kept.
+    """Return the allow-list `text` without the approvals at the positions `remove` (from 0), comments kept.
 
     Raises: SettingsError when its entries are not written as `[[approvals]]`, or in a way that cannot be
     edited safely.
     """
+    return _without(text, "approvals", remove)
+
+
+def without_withdrawals(text: str, remove: Iterable[int]) -> str:
+    """Return the allow-list `text` without the withdrawals at the positions `remove` (from 0), comments kept.
+
+    Raises: SettingsError as `without_approvals` does.
+    """
+    return _without(text, "withdrawn", remove)
+
+
+def _with(text: str, kind: str, entry: Mapping[str, object]) -> str:
+    import tomlkit  # here: whoever only reads approvals needs none of it
+
+    _headers(text, kind)
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    written = tomlkit.dumps({kind: [entry]}).strip().replace("\n", line_end)
+    finished = text if not text or text.endswith("\n") else f"{text}{line_end}"
+    blank = line_end if finished.strip() and finished.splitlines()[-1].strip() else ""
+    return f"{finished}{blank}{written}{line_end}"
+
+
+def _without(text: str, kind: str, remove: Iterable[int]) -> str:
     before = parse_allowlist(text, "the allow-list")
     lines = text.splitlines(keepends=True)
-    headers = _headers(text)
-    # An exception that stands between two approvals ends the first of them.
-    ends = sorted({*headers, *_starts(lines, _EXCEPTION, len(before.exceptions)), len(lines)})
+    headers = _headers(text, kind)
+    # An entry of another kind that stands between two ends the first of them.
+    ends = sorted(
+        {len(lines), *(start for one in KINDS for start in _starts(lines, one, len(_held(before, one))))}
+    )
     gone = frozenset(remove)
     for position in gone:
         start = headers[position]
@@ -51,13 +78,19 @@ def without_approvals(text: str, remove: Iterable[int]) -> str:
             start -= 1
         lines[start:end] = [""] * (end - start)  # emptied, not deleted: the other positions stay right
     edited = "".join(lines)
-    left = tuple(one for position, one in enumerate(before.approvals) if position not in gone)
-    if parse_allowlist(edited, "the allow-list") != replace(before, approvals=left):
+    left = tuple(one for position, one in enumerate(_held(before, kind)) if position not in gone)
+    wanted: dict[str, Any] = {kind: left}
+    if parse_allowlist(edited, "the allow-list") != replace(before, **wanted):
         raise SettingsError("the allow-list is written in a way that cannot be edited safely; edit it by hand")
     return edited
 
 
-def _entry(approval: Approval) -> dict[str, object]:
+def _held(allowlist: AllowList, kind: str) -> Sequence[object]:
+    entries: Sequence[object] = getattr(allowlist, kind)
+    return entries
+
+
+def _approval_entry(approval: Approval) -> dict[str, object]:
     optional: dict[str, object] = {}
     if approval.until:
         optional["until"] = approval.until
@@ -76,18 +109,28 @@ def _entry(approval: Approval) -> dict[str, object]:
     }
 
 
-def _headers(text: str) -> list[int]:
-    """Return the numbers, from 0, of the lines with which entries begin."""
-    entries = len(parse_allowlist(text, "the allow-list").approvals)
-    found = _starts(text.splitlines(keepends=True), _HEADER, entries)
-    written_inline = not found and "approvals" in tomllib.loads(text)
+def _withdrawal_entry(withdrawal: Withdrawal) -> dict[str, object]:
+    return {
+        "project": str(withdrawal.project),
+        "versions": str(withdrawal.versions),
+        "withdrawn-by": withdrawal.withdrawn_by,
+        "reason": withdrawal.reason,
+        **({"on": withdrawal.on} if withdrawal.on else {}),
+    }
+
+
+def _headers(text: str, kind: str) -> list[int]:
+    """Return the numbers, from 0, of the lines with which entries of a kind begin."""
+    entries = len(_held(parse_allowlist(text, "the allow-list"), kind))
+    found = _starts(text.splitlines(keepends=True), kind, entries)
+    written_inline = not found and kind in tomllib.loads(text)
     if len(found) != entries or written_inline:
-        raise SettingsError("the allow-list can only be edited when its entries are written as [[approvals]]")
+        raise SettingsError(f"the allow-list can only be edited when its entries are written as [[{kind}]]")
     return found
 
 
-def _starts(lines: list[str], header: re.Pattern[str], expected: int) -> list[int]:
-    found = [number for number, line in enumerate(lines) if header.match(line)]
+def _starts(lines: list[str], kind: str, expected: int) -> list[int]:
+    found = [number for number, line in enumerate(lines) if _HEADERS[kind].match(line)]
     if len(found) > expected:  # a reason of several lines may hold such a line as well
         found = [number for number in found if _is_toml("".join(lines[:number]))]
     return found

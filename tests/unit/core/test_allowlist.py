@@ -285,3 +285,72 @@ def test_the_digest_is_of_decisions_and_not_of_people_dates_and_order() -> None:
 )
 def test_an_end_within_thirty_days_is_soon(until: date | None, soon: bool) -> None:
     assert approval("==1.0", until=until).ends_soon(TODAY) is soon
+
+
+# What was withdrawn
+
+WITHDRAWN = """
+[[approvals]]
+project = "boto3"
+versions = ">=1.0"
+approved-by = "us"
+reason = "why"
+
+[[withdrawn]]
+project = "Boto3"
+versions = "==1.2"
+withdrawn-by = "ann"
+reason = '''deletes
+the table'''
+on = 2026-11-22
+"""
+
+
+def test_a_withdrawn_version_is_covered_by_nothing_and_says_why() -> None:
+    allowlist = parse_allowlist(WITHDRAWN, "allowlist.toml")
+    one, other = Version("1.2"), Version("1.3")
+    assert allowlist.covering(BOTO3, one, today=TODAY, runtime=GLUE) == []
+    assert not allowlist.allows(BOTO3, one, today=TODAY, runtime=GLUE)
+    assert allowlist.refused([(BOTO3, one), (BOTO3, other)], today=TODAY, runtime=GLUE) == [(BOTO3, one)]
+    withdrawal = allowlist.withdrawal(BOTO3, one)
+    assert withdrawal is not None
+    assert (withdrawal.why, withdrawal.on) == ("by ann: deletes the table", date(2026, 11, 22))
+    assert allowlist.withdrawal(BOTO3, other) is None
+    assert allowlist.withdrawal(project_name("boto4"), one) is None
+    assert len(allowlist.of(BOTO3)) == 1
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.2.0", "1.2+fixed"])
+def test_a_withdrawal_means_local_versions_too(version: str) -> None:
+    assert parse_allowlist(WITHDRAWN, "x").withdrawal(BOTO3, Version(version))
+
+
+@pytest.mark.parametrize("version", ["1.2rc1", "1.9", "1.3.dev1"])
+def test_a_withdrawal_of_a_range_means_pre_releases_too(version: str) -> None:
+    text = WITHDRAWN.replace('"==1.2"', '"<2"')
+    assert parse_allowlist(text, "x").withdrawal(BOTO3, Version(version))
+
+
+def test_a_withdrawal_that_is_taken_back_gives_the_lock_its_digest_again() -> None:
+    with_it, without = (parse_allowlist(one, "x") for one in (WITHDRAWN, WITHDRAWN.partition("[[withdrawn]]")[0]))
+    release = [(BOTO3, Version("1.2"))]
+    assert with_it.digest(release, GLUE) == without.digest(release, GLUE)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (('withdrawn-by = "ann"\n', ""), r"withdrawn\[0\]: 'withdrawn-by' is missing"),
+        (('"ann"', '" "'), "withdrawn-by and reason may not be empty"),
+        (('"==1.2"', '""'), "a withdrawal names the versions it means"),
+        (('"==1.2"', '"1.2"'), r"withdrawn\[0\]: versions '1.2' is not a version specifier"),
+        (('"Boto3"', '"boto 3"'), r"withdrawn\[0\]: 'boto 3' is not a project name"),
+        (("on = 2026-11-22", 'on = "soon"'), r"withdrawn\[0\]\.on: 'soon' is not a date"),
+        (("withdrawn-by =", "by ="), "unknown key 'by'; known are project, versions, withdrawn-by"),
+        (("[[withdrawn]]", "[withdrawn]"), r"written as \[\[withdrawn\]\]"),
+        (("[[withdrawn]]", "[[withdrawal]]"), r"'withdrawal'; .* as \[\[approvals\]\], \[\[exceptions\]\] or"),
+    ],
+)
+def test_a_wrong_withdrawal_is_told_with_its_place(change: tuple[str, str], expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        parse_allowlist(WITHDRAWN.replace(*change), "allowlist.toml")

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glue_pkgmgr.core.allowlist import EMPTY, Approval, make_approval, parse_allowlist
-from glue_pkgmgr.core.allowlist_text import with_approval, without_approvals
+from glue_pkgmgr.core.allowlist_text import (
+    with_approval,
+    with_withdrawal,
+    without_approvals,
+    without_withdrawals,
+)
+from glue_pkgmgr.core.withdrawal import Withdrawal, make_withdrawal
 from glue_pkgmgr.errors import SettingsError
 
 TEXT = """\
@@ -147,3 +153,54 @@ def test_exceptions_of_an_approval_are_written_and_read_again() -> None:
     text = with_approval(EMPTY, added)
     assert 'allow-young = "CVE fix"\nallow-yanked = "only the sdist is bad"\nlicence = "MIT"\n' in text
     assert read(text) == (added,)
+
+
+def taken_back(version: str = "0.2.0", reason: str = "deletes the table") -> Withdrawal:
+    return make_withdrawal("Glueutils", f"=={version}", withdrawn_by="ann", reason=reason, on=date(2026, 11, 22))
+
+
+def withdrawn(text: str) -> tuple[Withdrawal, ...]:
+    return parse_allowlist(text, "x").withdrawn
+
+
+def test_an_added_withdrawal_looks_as_people_write_it() -> None:
+    assert with_withdrawal(EMPTY, taken_back()) == (
+        f"{EMPTY}\n[[withdrawn]]\n"
+        'project = "glueutils"\nversions = "==0.2.0"\nwithdrawn-by = "ann"\nreason = "deletes the table"\n'
+        "on = 2026-11-22\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["", EMPTY, TEXT, TEXT + EXCEPTION, TEXT.replace("\n", "\r\n")])
+def test_a_withdrawal_comes_and_goes_and_the_rest_stays_to_the_byte(text: str) -> None:
+    edited = with_withdrawal(text, taken_back())
+    assert edited.startswith(text)
+    assert (withdrawn(edited), read(edited)) == ((taken_back(),), read(text))
+    if text:
+        assert without_withdrawals(edited, [0]) == text
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=30))
+def test_any_reason_of_a_withdrawal_is_read_again(reason: str) -> None:
+    if not reason.strip():
+        return
+    odd = taken_back(reason=f"{reason}\n[[withdrawn]]\n[[approvals]]\n")
+    edited = with_withdrawal(TEXT, odd)
+    assert withdrawn(edited) == (odd,)
+    assert without_withdrawals(edited, [0]).rstrip() == TEXT.rstrip()
+
+
+def test_a_withdrawal_ends_an_approval_before_it_and_the_other_way_round() -> None:
+    text = with_approval(with_withdrawal(with_withdrawal(TEXT, taken_back()), taken_back("0.1")), one())
+    edited = without_approvals(text, [2, 3])
+    assert (withdrawn(edited), read(edited)) == ((taken_back(), taken_back("0.1")), read(TEXT)[:2])
+    edited = without_withdrawals(text, [1])
+    assert (withdrawn(edited), read(edited)) == ((taken_back(),), (*read(TEXT), one()))
+
+
+def test_withdrawals_in_an_inline_list_are_read_but_not_edited() -> None:
+    text = 'withdrawn = [{project = "a", versions = "==1", withdrawn-by = "b", reason = "c"}]\n'
+    assert len(withdrawn(text)) == 1
+    for edit in (lambda: with_withdrawal(text, taken_back()), lambda: without_withdrawals(text, [0])):
+        with pytest.raises(SettingsError, match=r"written as \[\[withdrawn\]\]"):
+            edit()
