@@ -25,6 +25,7 @@ class Reason(StrEnum):
     """Why a file is hidden from the resolver, in the words a user reads."""
 
     LOOK_ALIKE = "the name is easily taken for one of ours"
+    WITHDRAWN = "withdrawn"
     NOT_APPROVED = "not approved"
     TOO_YOUNG = "younger than the minimum age"
     NO_UPLOAD_TIME = "the index tells no upload time, so its age is unknown"
@@ -42,7 +43,7 @@ class Reason(StrEnum):
 class Hidden:
     """A file the resolver does not see. `version` is None where the file name cannot be read.
 
-    `detail` says more than the reason: why it was yanked, from when it is old enough, which licence it has.
+    `detail` says more than the reason: why it was yanked or withdrawn, from when it is old enough, its licence.
     """
 
     filename: str
@@ -190,6 +191,8 @@ class Policy:
     ) -> tuple[Reason, str] | None:
         in_image = self.runtime.preinstalled.get(project) == distribution.version
         # The decision people took comes first: "not approved" is what they can act on.
+        if not in_image and (withdrawal := self.allowlist.withdrawal(project, distribution.version)):
+            return Reason.WITHDRAWN, withdrawal.why
         if not in_image and not approvals and not self._assumes(project, distribution.version):
             return Reason.NOT_APPROVED, ""
         if rank is None:

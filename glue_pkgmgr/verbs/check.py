@@ -14,6 +14,7 @@ from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.request import Request, RequestItem
 from glue_pkgmgr.core.runtime import GlueRuntime
+from glue_pkgmgr.core.withdrawal import Withdrawal
 from glue_pkgmgr.errors import EXIT_DONE, GluePkgmgrError, NotApproved, NotInstallable
 from glue_pkgmgr.verbs.lock import ending, unusable_pins
 from glue_pkgmgr.verbs.resolve import Refusal
@@ -149,6 +150,15 @@ def _judged(item: RequestItem, policy: Policy) -> CheckedItem:
     in_image = policy.runtime.preinstalled.get(item.project)
     if in_image is not None and item.specifier.contains(in_image, prereleases=True):
         return CheckedItem(item=item)
+    return _judged_by_decisions(item, policy)
+
+
+def _judged_by_decisions(item: RequestItem, policy: Policy) -> CheckedItem:
+    exact = exact_version(item.specifier)
+    if exact is not None and (withdrawal := policy.allowlist.withdrawal(item.project, exact)):
+        return CheckedItem(
+            item=item, problem=f"{exact} is withdrawn {withdrawal.why}", alternative=_still_approved(item, policy)
+        )
     approvals = policy.allowlist.of(item.project)
     if not approvals:
         return CheckedItem(
@@ -156,20 +166,44 @@ def _judged(item: RequestItem, policy: Policy) -> CheckedItem:
             problem=f"no approval names {item.project}; `glue-pkgmgr approve` adds one after review",
             alternative=_alike(item.project, policy),
         )
-    today = policy.now.date()
-    in_force = [one for one in approvals if one.is_for(policy.runtime) and one.in_force(today)]
+    in_force = _in_force(approvals, policy)
     if not in_force:
         problem = f"its approvals have expired or are for other Glue versions: {_listed(approvals)}"
         return CheckedItem(item=item, problem=problem)
-    if _can_satisfy(item, in_force):
+    if _can_satisfy(item, _not_withdrawn(in_force, policy)):
         return CheckedItem(item=item)
-    exact = exact_version(item.specifier)
-    what = exact if exact is not None else f"{item.specifier}"
-    return CheckedItem(
-        item=item,
-        problem=f"{what} is not approved; approved is {_listed(in_force)}",
-        alternative=f"{item.project}{_nearest(item, in_force)}",
-    )
+    if _can_satisfy(item, in_force):
+        problem = f"what is approved is withdrawn: {_told_withdrawn(in_force, policy)}"
+    else:
+        what = exact if exact is not None else f"{item.specifier}"
+        problem = f"{what} is not approved; approved is {_listed(in_force)}"
+    return CheckedItem(item=item, problem=problem, alternative=_still_approved(item, policy))
+
+
+def _in_force(approvals: Iterable[Approval], policy: Policy) -> list[Approval]:
+    today = policy.now.date()
+    return [one for one in approvals if one.is_for(policy.runtime) and one.in_force(today)]
+
+
+def _not_withdrawn(approvals: Iterable[Approval], policy: Policy) -> list[Approval]:
+    """Return the approvals that are not of one version that was withdrawn."""
+    return [one for one in approvals if _withdrawal(one, policy) is None]
+
+
+def _withdrawal(approval: Approval, policy: Policy) -> Withdrawal | None:
+    exact = exact_version(approval.versions)
+    return None if exact is None else policy.allowlist.withdrawal(approval.project, exact)
+
+
+def _told_withdrawn(approvals: Iterable[Approval], policy: Policy) -> str:
+    told = ((one, _withdrawal(one, policy)) for one in approvals)
+    return ", ".join(f"{one.project}{one.versions} {withdrawal.why}" for one, withdrawal in told if withdrawal)
+
+
+def _still_approved(item: RequestItem, policy: Policy) -> str:
+    """Return the approved and not withdrawn versions nearest to what was asked for, as an item; empty for none."""
+    usable = _not_withdrawn(_in_force(policy.allowlist.of(item.project), policy), policy)
+    return f"{item.project}{_nearest(item, usable)}" if usable else ""
 
 
 def _can_satisfy(item: RequestItem, approvals: Iterable[Approval]) -> bool:

@@ -12,7 +12,7 @@ from glue_pkgmgr.core.allowlist import EXPIRES_SOON
 from glue_pkgmgr.core.image import breaks
 from glue_pkgmgr.core.lock_changes import Change, changes
 from glue_pkgmgr.core.lockfile import Lock, Pin, lock_from_toml, lock_to_toml
-from glue_pkgmgr.core.names import ProjectName
+from glue_pkgmgr.core.names import ProjectName, Release
 from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.request import RequestItem, parse_items
 from glue_pkgmgr.errors import NotApproved, SettingsError
@@ -133,7 +133,7 @@ def unusable(bundle: Bundle, lock: Lock, policy: Policy) -> list[str]:
 
 
 def unusable_pins(lock: Lock, policy: Policy) -> list[str]:
-    """Return, in words, every pin that is not approved today, not in the image, or from the wrong source.
+    """Return, in words, every pin that is withdrawn, not approved today, not in the image, or from elsewhere.
 
     Items of the request that no pin satisfies are told too: a merge or a hand has taken their pin away.
     """
@@ -146,7 +146,7 @@ def unusable_pins(lock: Lock, policy: Policy) -> list[str]:
     strayed = [pin for pin in lock.installed if pin.internal != (pin.project in policy.internal)]
     return [
         *(f"it pins no release for {item}" for item in parse_items(lock.request) if not _satisfied(item, lock)),
-        *(f"{name}=={version} is not approved{wanted_by(lock.reason(name))}" for name, version in refused),
+        *(f"{_refused(release, policy)}{wanted_by(lock.reason(release[0]))}" for release in refused),
         *(f"{pin} is not in the Glue {lock.runtime.version} image" for pin in absent),
         *(f"{pin} {_wrong_source(pin)}" for pin in strayed),
         *_against_rules(lock, policy),
@@ -185,6 +185,13 @@ def ending(lock: Lock, policy: Policy) -> list[str]:
 def _satisfied(item: RequestItem, lock: Lock) -> bool:
     pin = lock.pin(item.project)
     return pin is not None and item.specifier.contains(pin.version, prereleases=True)
+
+
+def _refused(release: Release, policy: Policy) -> str:
+    project, version = release
+    withdrawal = policy.allowlist.withdrawal(project, version)
+    why = f"withdrawn {withdrawal.why}" if withdrawal else "not approved"
+    return f"{project}=={version} is {why}"
 
 
 def _wrong_source(pin: Pin) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from glue_pkgmgr.core.allowlist import exact_version
 from glue_pkgmgr.core.image import Break, breaks
 from glue_pkgmgr.core.lockfile import Lock, LockedFile, Pin
 from glue_pkgmgr.core.names import ProjectName, Release
@@ -48,13 +49,15 @@ class MissingApproval:
 class Obstacle:
     """A project of which the resolver could not choose freely: who wants it, and what stands in the way.
 
-    `look_alike` says that its name is refused, whatever is approved.
+    `look_alike` says that its name is refused, whatever is approved; `withdrawn` that what was asked for of it was
+    taken back.
     """
 
     project: ProjectName
     chain: tuple[ProjectName, ...]
     told: str
     look_alike: bool = False
+    withdrawn: bool = False
 
     def __str__(self) -> str:
         return f"{self.project}{wanted_by(self.chain)}: {self.told}"
@@ -77,8 +80,8 @@ class Refusal:
 
     @property
     def not_approved(self) -> bool:
-        """Whether people have to decide first: approvals are missing, or a name looks like one of ours."""
-        return bool(self.missing) or any(one.look_alike for one in self.obstacles)
+        """Whether people have to decide first: approvals are missing, or a name or a release is refused."""
+        return bool(self.missing) or any(one.look_alike or one.withdrawn for one in self.obstacles)
 
     def error(self) -> NotApproved | NotInstallable:
         """Return it as the error to raise."""
@@ -316,12 +319,14 @@ class Resolution:
                 parents.setdefault(child, set()).add(project)
         requested = {item.project: item.specifier for item in request}
         for project, split in index.splits():
-            if told := _told(project, split, self._policy, requested.get(project, SpecifierSet())):
+            wanted = requested.get(project, SpecifierSet())
+            if told := _told(project, split, self._policy, wanted):
                 yield Obstacle(
                     project=project,
                     chain=_chain(project, requested, parents),
                     told=told,
                     look_alike=self._policy.taken_for(project) is not None,
+                    withdrawn=bool(_told_withdrawn(project, split, self._policy, wanted)),
                 )
 
 
@@ -344,6 +349,8 @@ def _told(project: ProjectName, split: AllowedPage | None, policy: Policy, wante
     """
     if (ours := policy.taken_for(project)) is not None:
         return f"{Reason.LOOK_ALIKE}; is {ours} meant?"
+    if withdrawn := _told_withdrawn(project, split, policy, wanted):
+        return withdrawn
     if split is None:
         internal = project in policy.internal
         return (
@@ -353,6 +360,23 @@ def _told(project: ProjectName, split: AllowedPage | None, policy: Policy, wante
         return _told_of_ours(split, wanted) if project in policy.internal else ""
     kept = f"{_releases(split)} can be chosen, " if split.allowed else "none can be chosen: "
     return f"{kept}{summarise(split.withheld)}"
+
+
+def _told_withdrawn(project: ProjectName, split: AllowedPage | None, policy: Policy, wanted: SpecifierSet) -> str:
+    """Say which of the wanted releases of a project were withdrawn, where none of the others suits; else nothing.
+
+    By the allow-list: in the repository such a release is on no page any more.
+    """
+    if split and any(wanted.contains(one.distribution.version, prereleases=True) for one in split.allowed):
+        return ""
+    gone = (
+        (version, one)
+        for one in policy.allowlist.withdrawn
+        if one.project == project
+        and (version := exact_version(one.versions)) is not None
+        and wanted.contains(version, prereleases=True)
+    )
+    return "; ".join(f"{version}: {Reason.WITHDRAWN} ({one.why})" for version, one in gone)
 
 
 def _told_of_ours(split: AllowedPage, wanted: SpecifierSet) -> str:
