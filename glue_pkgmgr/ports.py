@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.built_file import BuiltFile
     from glue_pkgmgr.core.job import JobRun, JobRunId, LogLine
     from glue_pkgmgr.core.names import ProjectName, Release
+    from glue_pkgmgr.core.publish_record import Proof, PublishRecord
     from glue_pkgmgr.core.record import LaunchRecord
     from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
     from glue_pkgmgr.core.request import Request
@@ -88,6 +89,13 @@ class Repositories(Protocol):
 
     def versions(self, address: RepositoryAddress, project: ProjectName) -> Mapping[Version, Status]:
         """Return the versions of a project in this very repository, lowest first; empty if absent.
+
+        Raises: RemoteError.
+        """
+        ...
+
+    def brought_in(self, address: RepositoryAddress, project: ProjectName) -> Collection[Version]:
+        """Return the versions of a project in this very repository that others published: in the public index.
 
         Raises: RemoteError.
         """
@@ -347,5 +355,28 @@ class Archives(Protocol):
         """Store the file `name` of an archive as `target`, whole and with that hash or not at all.
 
         Raises: NotInstallable when the bytes differ; SettingsError when `target` cannot be written.
+        """
+        ...
+
+
+class PublishRecords(Protocol):
+    """The records of publications."""
+
+    def add(self, record: PublishRecord) -> None:
+        """Keep `record`, in the place of one of the same release. Raises: SettingsError."""
+        ...
+
+    def find(self, project: ProjectName, version: Version) -> PublishRecord | None:
+        """Return the record of a release, None if there is none. Raises: SettingsError if it cannot be read."""
+        ...
+
+
+class Prover(Protocol):
+    """Shows that a release can be used by who has nothing but the index."""
+
+    def prove(self, files: Sequence[BuiltFile], url: IndexUrl, index: PackageIndex) -> Proof:
+        """Install the release of `files` from the index at `url` alone, import what is in it, tell how far it got.
+
+        `index` is that index, opened. Raises: NotInstallable when it cannot be installed or imported at all.
         """
         ...

@@ -68,6 +68,9 @@ class FakeRepository:
     def versions(self, address: RepositoryAddress, project: ProjectName) -> Mapping[Version, Status]:
         return {one: Status.PUBLISHED for name, one in sorted(self.assets_by_release) if name == project}
 
+    def brought_in(self, address: RepositoryAddress, project: ProjectName) -> Collection[Version]:
+        return frozenset()
+
     def copy(
         self,
         source: RepositoryAddress,
@@ -137,7 +140,8 @@ class FakeCodeArtifact:
     """Repositories by name, and the tokens of their domain; `events` tells what was done, in order.
 
     `tamper` maps file names to the digest they have after a copy. `broken` maps an event, or its first word, to
-    the error it ends in. With `blocks_copies` origin controls hold for copies too.
+    the error it ends in. `outsiders` came from the public index. With `blocks_copies` origin controls hold for
+    copies too.
     """
 
     held: dict[str, dict[tuple[ProjectName, Version], dict[str, Asset]]] = field(default_factory=dict)
@@ -147,6 +151,7 @@ class FakeCodeArtifact:
     controls: dict[tuple[str, ProjectName], OriginControls] = field(default_factory=dict)
     behind: dict[str, RepositoryLinks] = field(default_factory=dict)
     broken: dict[str, Exception] = field(default_factory=dict)
+    outsiders: dict[tuple[str, ProjectName], frozenset[Version]] = field(default_factory=dict)
     blocks_copies: bool = False
 
     def put(self, repository: str, filename: str, sha256: str) -> None:
@@ -178,6 +183,9 @@ class FakeCodeArtifact:
         held = self.held.get(address.repository, {})
         found = sorted(version for name, version in held if name == project)
         return {one: self.status.get((address.repository, project, one), Status.PUBLISHED) for one in found}
+
+    def brought_in(self, address: RepositoryAddress, project: ProjectName) -> Collection[Version]:
+        return self.outsiders.get((address.repository, project), frozenset())
 
     def assets(self, address: RepositoryAddress, project: ProjectName, version: Version) -> Sequence[Asset]:
         if error := self.broken.get(f"assets {project}=={version}"):

@@ -100,6 +100,22 @@ class CodeArtifact:
         statuses = {version["version"]: _status(version, f"{project} in {address}") for version in listed}
         return dict(sorted((Version(text), status) for text, status in statuses.items() if _is_version(text)))
 
+    def brought_in(self, address: RepositoryAddress, project: ProjectName) -> frozenset[Version]:
+        """Return the versions of `project` in this very repository that came from an external connection.
+
+        Raises: RemoteError.
+        Source: ListPackageVersions, `originType`.
+        """
+        with aws_errors(
+            f"could not list the versions of {project} in {address} that came from outside",
+            needs="codeartifact:ListPackageVersions",
+        ):
+            pages = self._client.get_paginator("list_package_versions").paginate(
+                **_package(address, project), originType="EXTERNAL", PaginationConfig=_PAGE
+            )
+            listed = _listed(pages, "versions")
+        return frozenset(Version(one["version"]) for one in listed if _is_version(one["version"]))
+
     def assets(self, address: RepositoryAddress, project: ProjectName, version: Version) -> Sequence[Asset]:
         """Return the files of a release in this very repository, upstreams left aside; empty if absent.
 

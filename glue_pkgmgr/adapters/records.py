@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
+from glue_pkgmgr.adapters.whole_file import write_whole
 from glue_pkgmgr.core.record import LaunchRecord, record_from_json, record_to_json
 from glue_pkgmgr.errors import SettingsError
 
@@ -25,7 +24,7 @@ class RecordFolder:
         target = self._path / f"{record.time:%Y%m%dT%H%M%SZ}-{record.launch}.json"
         try:
             self._path.mkdir(parents=True, exist_ok=True)
-            _write(target, record_to_json(record).encode())
+            write_whole(target, record_to_json(record).encode())
         except OSError as e:
             raise SettingsError(
                 f"cannot write the record of a launch, {target}: {e.strerror or e}; no job runs without one: "
@@ -38,21 +37,6 @@ class RecordFolder:
         Raises: SettingsError naming a file that cannot be read or is no record.
         """
         return sorted(map(_read, sorted(self._path.glob("*.json"))), key=lambda it: (it.time, it.launch))
-
-
-def _write(target: Path, content: bytes) -> None:
-    """Write through a file of another name, so that a killed process leaves no half record."""
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _read(path: Path) -> LaunchRecord:
