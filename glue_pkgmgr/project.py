@@ -211,12 +211,18 @@ class Project:
     def lock_check(self, bundles: Sequence[str] = ()) -> list[Locked]:
         """Return the locks of bundles, all if none is named, if settings and allow-list still agree with them.
 
-        Needs no network. Raises: SettingsError for an absent lock; NotApproved naming every disagreement.
+        Needs no network: advisories are looked at if they are in a file.
+
+        Raises: SettingsError for an absent lock; NotApproved naming every disagreement.
         """
         checked, found = [], []
+        asked = self.settings.policy.vulnerabilities
+        advisories = self._advisories if asked and asked.file else None
         for bundle in self._bundles(bundles):
             held, policy = verbs.lock.read_lock(bundle, self.settings.policy.locks), self._policy(bundle.runtime)
-            if faults := verbs.lock.faults(bundle, held, policy):
+            faults = verbs.lock.faults(bundle, held, policy)
+            faults += verbs.lock.vulnerable(held, advisories, policy) if advisories else []
+            if faults:
                 found.append(verbs.lock.stale_text(bundle.name, faults))
             self._warn(verbs.lock.ending(held, policy))
             path = self.settings.policy.locks / bundle.lock_filename
@@ -699,7 +705,7 @@ class Project:
             may_break=may_break,
         )
 
-    @property
+    @cached_property
     def _advisories(self) -> Advisories | None:
         asked = self.settings.policy.vulnerabilities
         if asked is None:

@@ -16,8 +16,9 @@ from glue_pkgmgr.core.names import ProjectName, Release
 from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.request import RequestItem, parse_items
 from glue_pkgmgr.errors import NotApproved, SettingsError
+from glue_pkgmgr.ports import Advisories
 from glue_pkgmgr.settings import Bundle
-from glue_pkgmgr.verbs.resolve import Resolution, wanted_by
+from glue_pkgmgr.verbs.resolve import Resolution, vulnerabilities, wanted_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +169,18 @@ def _against_rules(lock: Lock, policy: Policy) -> Iterator[str]:
             yield f"{pin}: {why}"
         if pin.built_from and not policy.build_sdists:
             yield f"{pin} was built from an sdist, which the settings refuse"
+
+
+def vulnerable(lock: Lock, advisories: Advisories, policy: Policy) -> list[str]:
+    """Return, in words, which releases of others in `lock` are known to be vulnerable by now.
+
+    Raises: as `Advisories.of`.
+    """
+    releases = [(pin.project, pin.version) for pin in lock.installed if not pin.internal]
+    found = vulnerabilities(releases, advisories, policy) if releases else {}
+    return [
+        f"{project}=={version} is known to be vulnerable: {told}" for (project, version), told in found.items()
+    ]
 
 
 def ending(lock: Lock, policy: Policy) -> list[str]:

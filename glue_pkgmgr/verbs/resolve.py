@@ -206,17 +206,8 @@ class Resolution:
     def _vulnerable(self, releases: Sequence[Release]) -> dict[Release, tuple[Reason, str]]:
         if self.advisories is None or not releases:
             return {}
-        today = self._policy.now.date()
-        found: dict[Release, tuple[Reason, str]] = {}
-        for release, advisories in self.advisories.of(releases).items():
-            open_ones = [
-                one
-                for one in advisories
-                if not any(it.covers(release[0], one, today) for it in self._policy.allowlist.exceptions)
-            ]
-            if open_ones:
-                found[release] = (Reason.VULNERABLE, ", ".join(map(str, open_ones)))
-        return found
+        found = vulnerabilities(releases, self.advisories, self._policy)
+        return {release: (Reason.VULNERABLE, told) for release, told in found.items()}
 
     def _made(self, request: Request, releases: Sequence[ResolvedRelease]) -> Lock:
         requested = {item.project for item in request}
@@ -328,6 +319,24 @@ class Resolution:
                     look_alike=self._policy.taken_for(project) is not None,
                     withdrawn=bool(_told_withdrawn(project, split, self._policy, wanted)),
                 )
+
+
+def vulnerabilities(releases: Sequence[Release], advisories: Advisories, policy: Policy) -> dict[Release, str]:
+    """Return the known vulnerabilities of `releases`, in words, those left out that an exception covers.
+
+    Raises: as `Advisories.of`.
+    """
+    today = policy.now.date()
+    found: dict[Release, str] = {}
+    for release, known in advisories.of(releases).items():
+        left = [
+            one
+            for one in known
+            if not any(it.covers(release[0], one, today) for it in policy.allowlist.exceptions)
+        ]
+        if left:
+            found[release] = ", ".join(map(str, left))
+    return found
 
 
 def _locked(filename: str, sha256: str | None, size: int | None) -> LockedFile:

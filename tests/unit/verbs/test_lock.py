@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
+from glue_pkgmgr.core.advisory import Advisory, VulnerabilityException
 from glue_pkgmgr.core.licence import parse_licence_rule
 from glue_pkgmgr.core.lockfile import Lock, LockedFile
-from glue_pkgmgr.core.names import project_name
+from glue_pkgmgr.core.names import Release, project_name
 from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.request import parse_request
 from glue_pkgmgr.core.runtime import glue_runtime
@@ -17,7 +19,16 @@ from glue_pkgmgr.errors import NotApproved, SettingsError
 from glue_pkgmgr.ports import ResolvedRelease
 from glue_pkgmgr.settings import Bundle
 from glue_pkgmgr.verbs.allowed_index import AllowedIndex
-from glue_pkgmgr.verbs.lock import ending, faults, lock_bundle, preferred, read_lock, require_usable, unusable
+from glue_pkgmgr.verbs.lock import (
+    ending,
+    faults,
+    lock_bundle,
+    preferred,
+    read_lock,
+    require_usable,
+    unusable,
+    vulnerable,
+)
 from glue_pkgmgr.verbs.resolve import Resolution
 from tests.fakes import FakeIndex, FakeMetadata, FakeResolver
 from tests.unit.verbs.locks import approval, lock, pin, policy
@@ -245,3 +256,18 @@ def test_a_dry_run_writes_nothing_and_tells_what_would_change(bundle: Bundle, tm
     assert list(tmp_path.iterdir()) == []
     assert locked.changed
     assert [(one.project, one.told) for one in locked.changes] == [("acme", "upgraded"), ("dep", "removed")]
+
+
+def test_a_vulnerability_that_became_known_since_is_told_unless_an_exception_covers_it() -> None:
+    class Known:
+        def of(self, releases: Sequence[Release]) -> Mapping[Release, Sequence[Advisory]]:
+            return {one: (Advisory(id="CVE-2026-1"),) for one in releases}
+
+    held = lock(pin("acme==1.0"), pin("ours==1.0", internal=True), pin(f"boto3=={IMAGE_BOTO3}", ""))
+    rules = policy("acme==1.0", internal=("ours",))
+    assert vulnerable(held, Known(), rules) == ["acme==1.0 is known to be vulnerable: CVE-2026-1"]
+    exception = VulnerabilityException(
+        vulnerability="CVE-2026-1", project=ACME, approved_by="us", reason="why", until=date(2026, 11, 22)
+    )
+    lifted = with_rules(rules, allowlist=replace(rules.allowlist, exceptions=(exception,)))
+    assert vulnerable(held, Known(), lifted) == []
