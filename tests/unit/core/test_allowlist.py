@@ -180,6 +180,46 @@ def test_an_allow_list_that_can_be_read_has_no_error_left_in_it(written: list[di
         )
 
 
+LINES = (
+    EMPTY + 2 * (ENTRY.format(project="acme") + 'until = 2027-06-30\nglue-versions = ["5.1"]\n\n')
+).splitlines(True)
+ODD = [
+    "",
+    "\n",
+    "# note\n",
+    '"""\n',
+    "licence = 'MIT'\n",
+    "[[exceptions]]\n",
+    "[approvals.x]\n",
+    "until = 2027-02-30\n",
+    "x\n",
+]
+characters = st.sampled_from(list("\"'\\#[]=\n\r\t\0\x7f\x85 ,.é-19aZ"))
+
+
+@given(st.lists(st.tuples(st.integers(0, len(LINES)), st.sampled_from([*ODD, *LINES])), max_size=3), st.data())
+def test_a_file_that_was_changed_says_the_same_however_it_is_read(
+    more: list[tuple[int, str]], data: st.DataObject
+) -> None:
+    lines = list(LINES)
+    for position, line in more:
+        lines[position : position + data.draw(st.integers(0, 1))] = [line]
+    text = "".join(lines)
+    if data.draw(st.booleans()):
+        position = data.draw(st.integers(0, len(text)))
+        text = text[:position] + data.draw(characters) + text[position + data.draw(st.integers(0, 1)) :]
+    # A blank before a comment is not how we write files: this one is read the long way.
+    assert told(text) == told(f"{text}\n # end\n")
+
+
+def told(text: str) -> tuple[list[Approval], int] | None:
+    try:
+        allowlist = parse_allowlist(text, "allowlist.toml")
+    except SettingsError:
+        return None
+    return list(allowlist.approvals), len(allowlist.exceptions)
+
+
 def made(entry: Mapping[str, Any]) -> Approval:
     """Return the approval of an entry, made without a look at any other way of reading it."""
     until = entry.get("until")
@@ -210,6 +250,7 @@ def test_ten_thousand_approvals_are_compared_and_listed_like_few() -> None:
     assert allowlist.approvals[-1].project == "acme-9999"
     assert allowlist.of(project_name("acme-77")) == (allowlist.approvals[77],)
     assert allowlist == parse_allowlist(text, "another name")
+    assert allowlist == parse_allowlist(text.replace(" = ", "  = "), "written otherwise")
     assert hash(allowlist.approvals) == hash(tuple(allowlist.approvals))
     with pytest.raises(IndexError):
         allowlist.approvals[10_000]
