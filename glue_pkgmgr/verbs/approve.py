@@ -11,6 +11,7 @@ from glue_pkgmgr.core.allowlist import (
     EMPTY,
     AllowList,
     Approval,
+    exact_version,
     make_approval,
     parse_allowlist,
 )
@@ -20,6 +21,7 @@ from glue_pkgmgr.core.policy import taken_for
 from glue_pkgmgr.core.request import Request, parse_item
 from glue_pkgmgr.errors import NotApproved, SettingsError
 from glue_pkgmgr.settings import PolicySettings
+from glue_pkgmgr.verbs.allowlist_file import read_text, write_text
 from glue_pkgmgr.verbs.resolve import MissingApproval, Resolution
 
 
@@ -41,7 +43,7 @@ def read_allowlist(path: Path) -> AllowList:
 
     Raises: SettingsError when it is absent, unreadable, or not an allow-list.
     """
-    return parse_allowlist(_text(path), path.name)
+    return parse_allowlist(read_text(path), path.name)
 
 
 def approve(
@@ -52,22 +54,25 @@ def approve(
     An equal approval that is there already is not added again. The file's comments, order and layout stay.
 
     Raises: SettingsError for a request without versions or with extras, for terms that have ended before `today`
-    (UTC), or a file that cannot be written; NotApproved for a name that is easily taken for an internal one.
+    (UTC), or a file that cannot be written; NotApproved for a name that is easily taken for an internal one, and
+    a release that is withdrawn.
     Nothing is changed then.
     """
     if terms.until is not None and terms.until < today:
         raise SettingsError(f"--until {terms.until} is in the past: such an approval would never count")
-    text = _text(path) if path.exists() else EMPTY
-    present = set(parse_allowlist(text, path.name).approvals)
+    text = read_text(path) if path.exists() else EMPTY
+    held = parse_allowlist(text, path.name)
+    present = set(held.approvals)
     added = []
     for request in requests:
         approval = _approval(request, terms, policy)
+        _refuse_withdrawn(approval, held)
         if approval not in present:
             text = with_approval(text, approval)
             present.add(approval)
             added.append(approval)
     if added:
-        _write(path, text)
+        write_text(path, text)
     return added
 
 
@@ -96,6 +101,16 @@ def _approval(request: str, terms: Terms, policy: PolicySettings) -> Approval:
     )
 
 
+def _refuse_withdrawn(approval: Approval, held: AllowList) -> None:
+    exact = exact_version(approval.versions)
+    if exact is not None and (withdrawal := held.withdrawal(approval.project, exact)):
+        release = f"{approval.project}=={exact}"
+        raise NotApproved(
+            f"{release} is withdrawn {withdrawal.why}; an approval would not count: "
+            f"`glue-pkgmgr restore {release}` first"
+        )
+
+
 def missing(request: Request, resolution: Resolution) -> tuple[MissingApproval, ...]:
     """Return the approvals with which `request` could be locked, the fewest that were found; empty if it can be.
 
@@ -114,7 +129,7 @@ def revoke(requests: Sequence[str], path: Path) -> list[Approval]:
 
     Raises: SettingsError when a request matches no approval; nothing is changed then.
     """
-    text = _text(path)
+    text = read_text(path)
     approvals = parse_allowlist(text, path.name).approvals
     positions: set[int] = set()
     for request in requests:
@@ -131,26 +146,5 @@ def revoke(requests: Sequence[str], path: Path) -> list[Approval]:
                 + (f"approved are {', '.join(known)}" if known else f"{item.project} has no approval")
             )
         positions |= matching
-    _write(path, without_approvals(text, positions))
+    write_text(path, without_approvals(text, positions))
     return [approvals[position] for position in sorted(positions)]
-
-
-def _text(path: Path) -> str:
-    try:
-        # Not as text: line ends are to stay as they are. The byte order mark of some editors may go.
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as e:
-        raise SettingsError(f"no allow-list {path}; `glue-pkgmgr init` writes one") from e
-    except (OSError, UnicodeDecodeError) as e:
-        raise SettingsError(f"cannot read the allow-list {path}: {e}") from e
-
-
-def _write(path: Path, text: str) -> None:
-    parse_allowlist(text, path.name)  # what we write must be readable again
-    try:
-        target = path.resolve()  # where it is a link, the file it names is the allow-list, and the link stays
-        temporary = target.with_name(f"{target.name}.new")
-        temporary.write_bytes(text.encode("utf-8"))
-        temporary.replace(target)
-    except OSError as e:
-        raise SettingsError(f"cannot write the allow-list {path}: {e.strerror}") from e

@@ -146,3 +146,16 @@ def test_a_byte_order_mark_is_no_part_of_the_allow_list(path: Path) -> None:
     path.write_text(EMPTY, encoding="utf-8-sig")
     added = add(path, "boto3==1.0")
     assert read_allowlist(path).approvals == tuple(added)
+
+
+def test_what_is_withdrawn_cannot_be_approved_before_it_is_restored(path: Path) -> None:
+    path.write_text(
+        '[[withdrawn]]\nproject = "glueutils"\nversions = "==0.2.0"\nwithdrawn-by = "ann"\nreason = "deletes"\n'
+    )
+    before = path.read_bytes()
+    with pytest.raises(
+        NotApproved, match=r"withdrawn by ann: deletes; .*`glue-pkgmgr restore glueutils==0\.2\.0`"
+    ):
+        add(path, "boto3==1.0", "glueutils==0.2.0")
+    assert path.read_bytes() == before
+    assert len(add(path, "glueutils==0.2.1", "glueutils>=0.1")) == 2

@@ -1,0 +1,31 @@
+"""The allow-list file: read and written whole, its line ends untouched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glue_pkgmgr.core.allowlist import parse_allowlist
+from glue_pkgmgr.errors import SettingsError
+
+
+def read_text(path: Path) -> str:
+    """Return the text of the allow-list at `path`. Raises: SettingsError when it is absent or unreadable."""
+    try:
+        # Not as text: line ends are to stay as they are. The byte order mark of some editors may go.
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as e:
+        raise SettingsError(f"no allow-list {path}; `glue-pkgmgr init` writes one") from e
+    except (OSError, UnicodeDecodeError) as e:
+        raise SettingsError(f"cannot read the allow-list {path}: {e}") from e
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text`, an allow-list, whole or not at all. Raises: SettingsError when that is not possible."""
+    parse_allowlist(text, path.name)  # what we write must be readable again
+    try:
+        target = path.resolve()  # where it is a link, the file it names is the allow-list, and the link stays
+        temporary = target.with_name(f"{target.name}.new")
+        temporary.write_bytes(text.encode("utf-8"))
+        temporary.replace(target)
+    except OSError as e:
+        raise SettingsError(f"cannot write the allow-list {path}: {e.strerror}") from e
