@@ -259,8 +259,8 @@ class Resolution:
                 if before.get(file.filename, file.sha256) != file.sha256:
                     raise NotInstallable(
                         f"{file.filename} is not the file that was locked: locked {before[file.filename]}, now "
-                        f"{file.sha256}; a release never changes: find out who changed it. Nothing was locked; should "
-                        "the new bytes be the right ones, remove the lock that has the others"
+                        f"{file.sha256}; a release never changes: find out who changed it. Nothing was locked; "
+                        "should the new bytes be the right ones, remove the lock that has the others"
                     )
 
     # --- why not
