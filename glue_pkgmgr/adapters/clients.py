@@ -86,7 +86,7 @@ class Clients:
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-            max_pool_connections=16,
+            max_pool_connections=32,
         )
         try:
             if self._session is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -19,7 +19,7 @@ from glue_pkgmgr.ports import Asset, CopyRefusal, NotCopied
 _FORMAT = "pypi"
 _COPIES = 5.0  # CopyPackageVersions a second (CodeArtifact User Guide, "Quotas")
 _MOST_VERSIONS = 100  # in one call (API reference, CopyPackageVersions)
-_PAGE = {"PageSize": 1000}  # the most that a List operation grants
+_PAGE = 1000  # entries, the most that a List operation grants
 
 
 class CodeArtifact:
@@ -76,10 +76,7 @@ class CodeArtifact:
         with aws_errors(
             f"could not list the packages of CodeArtifact repository {address}", needs="codeartifact:ListPackages"
         ):
-            pages = self._client.get_paginator("list_packages").paginate(
-                **_repository(address), format=_FORMAT, PaginationConfig=_PAGE
-            )
-            listed = [package for page in pages for package in page["packages"]]
+            listed = list(_paged(self._client.list_packages, "packages", **_repository(address), format=_FORMAT))
         return dict(sorted((project_name(package["package"]), _controls(package)) for package in listed))
 
     def versions(self, address: RepositoryAddress, project: ProjectName) -> dict[Version, Status]:
@@ -93,10 +90,7 @@ class CodeArtifact:
         with aws_errors(
             f"could not list the versions of {project} in {address}", needs="codeartifact:ListPackageVersions"
         ):
-            pages = self._client.get_paginator("list_package_versions").paginate(
-                **_package(address, project), PaginationConfig=_PAGE
-            )
-            listed = _listed(pages, "versions")
+            listed = _listed(self._client.list_package_versions, "versions", **_package(address, project))
         statuses = {version["version"]: _status(version, f"{project} in {address}") for version in listed}
         return dict(sorted((Version(text), status) for text, status in statuses.items() if _is_version(text)))
 
@@ -110,10 +104,12 @@ class CodeArtifact:
             f"could not list the versions of {project} in {address} that came from outside",
             needs="codeartifact:ListPackageVersions",
         ):
-            pages = self._client.get_paginator("list_package_versions").paginate(
-                **_package(address, project), originType="EXTERNAL", PaginationConfig=_PAGE
+            listed = _listed(
+                self._client.list_package_versions,
+                "versions",
+                **_package(address, project),
+                originType="EXTERNAL",
             )
-            listed = _listed(pages, "versions")
         return frozenset(Version(one["version"]) for one in listed if _is_version(one["version"]))
 
     def assets(self, address: RepositoryAddress, project: ProjectName, version: Version) -> Sequence[Asset]:
@@ -125,10 +121,12 @@ class CodeArtifact:
             f"could not list the files of {project}=={version} in {address}",
             needs="codeartifact:ListPackageVersionAssets",
         ):
-            pages = self._client.get_paginator("list_package_version_assets").paginate(
-                **_package(address, project), packageVersion=str(version), PaginationConfig=_PAGE
+            listed = _listed(
+                self._client.list_package_version_assets,
+                "assets",
+                **_package(address, project),
+                packageVersion=str(version),
             )
-            listed = _listed(pages, "assets")
         return [_asset(asset, f"{project}=={version} in {address}") for asset in listed]
 
     def copy(
@@ -214,6 +212,35 @@ class CodeArtifact:
             if refused["errorCode"] != "NOT_FOUND":
                 raise RemoteError(f"{failed}: {refused.get('errorMessage', '')} ({refused['errorCode']})")
 
+    def set_status(
+        self,
+        address: RepositoryAddress,
+        project: ProjectName,
+        version: Version,
+        status: Status,
+        *,
+        expected: Status,
+    ) -> None:
+        """Give a release the `status` Published, Unlisted or Archived, if it has the `expected` one.
+
+        Raises: RemoteError, also for one that has another status by now, or is not there.
+        Source: UpdatePackageVersionsStatus, `expectedStatus` and `failedVersions`.
+        """
+        failed = f"could not set the status of {project}=={version} in {address} to {status}"
+        with aws_errors(failed, needs="codeartifact:UpdatePackageVersionsStatus"):
+            reply = self._client.update_package_versions_status(
+                **_package(address, project),
+                versions=[str(version)],
+                expectedStatus=str(expected),
+                targetStatus=str(status),
+            )
+        for refused in reply.get("failedVersions", {}).values():
+            advice = "; run it again" if refused["errorCode"] == "MISMATCHED_STATUS" else ""
+            raise RemoteError(
+                f"{failed}: {refused.get('errorMessage', '')} ({refused['errorCode']}), where {expected} was "
+                f"expected{advice}"
+            )
+
     def set_origin(
         self, address: RepositoryAddress, project: ProjectName, *, publish: bool, upstream: bool
     ) -> None:
@@ -244,15 +271,29 @@ def _allowed(yes: bool) -> str:
     return "ALLOW" if yes else "BLOCK"
 
 
-def _listed(pages: Any, member: str) -> list[Any]:
-    """Return all of `member` on the pages, none if the package or version is absent.
+def _paged(call: Callable[..., Mapping[str, Any]], member: str, **arguments: str) -> Iterator[Any]:
+    """Yield all of `member` of the pages that a List operation gives.
+
+    Not by botocore's paginators, which take half as long again as the call itself does on this side.
+    """
+    following: dict[str, str] = {}
+    while True:
+        page = call(**arguments, maxResults=_PAGE, **following)
+        yield from page[member]
+        if not page.get("nextToken"):
+            return
+        following = {"nextToken": page["nextToken"]}
+
+
+def _listed(call: Callable[..., Mapping[str, Any]], member: str, **arguments: str) -> list[Any]:
+    """Return all of `member` of the pages, none if the package or version is absent.
 
     An absent repository is the same error code in the API; only the resource type tells them apart.
     """
     from botocore.exceptions import ClientError
 
     try:
-        return [item for page in pages for item in page[member]]
+        return list(_paged(call, member, **arguments))
     except ClientError as e:
         absent = e.response["Error"]["Code"] == "ResourceNotFoundException"
         if absent and e.response.get("resourceType") in ("package", "package-version"):

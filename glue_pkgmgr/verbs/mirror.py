@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +16,7 @@ from packaging.version import Version
 
 from glue_pkgmgr.core.lockfile import Lock, Pin
 from glue_pkgmgr.core.names import ProjectName
-from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, Status
+from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
 from glue_pkgmgr.errors import GluePkgmgrError, NotInstallable, SettingsError
 from glue_pkgmgr.ports import CopyRefusal, LaunchRecords, NotCopied, PackageIndex, Progress, Repositories
 from glue_pkgmgr.verbs.mirrored import (
@@ -48,8 +49,7 @@ def verify(
     Raises: RemoteError; SettingsError for a record of a launch that cannot be read.
     """
     looking = Looking(list(locks), places.approved, repositories)
-    packages = repositories.packages(places.approved)
-    in_store = repositories.packages(places.store) if places.internal else {}
+    packages, in_store, links = _overview(places, repositories)
     statuses = looking.statuses(packages)
     entries = looking.all(statuses)
     used = {one.pin.project for one in entries} | {project for project in packages if _offered(statuses[project])}
@@ -62,7 +62,7 @@ def verify(
             if one.presence is Presence.DIFFERENT
         ),
         unlocked=_unlocked(statuses, looking.pins, places, records),
-        faults=(*_link_faults(places, repositories), *_control_faults(places, packages, in_store, used)),
+        faults=(*_link_faults(places, links), *_control_faults(places, packages, in_store, used)),
     )
 
 
@@ -91,8 +91,8 @@ def sync(
     record of a launch that cannot be read.
     """
     looking = Looking(list(locks), places.approved, repositories)
-    packages = repositories.packages(places.approved)
-    _close_internal_names(places, packages, repositories)
+    packages, in_store, links = _overview(places, repositories)
+    _close_internal_names(places, packages, in_store, repositories)
     statuses = looking.statuses(packages)
     entries = looking.all(statuses)
     bringing = _Bringing(
@@ -123,7 +123,7 @@ def sync(
         incidents=tuple(incident for _, incident in sorted(bringing.incidents.items())),
         unlocked=_unlocked(statuses, looking.pins, places, records),
         faults=(
-            *_link_faults(places, repositories),
+            *_link_faults(places, links),
             *(Deviation(where=one, what=_CONTROLS, detail=str(error)) for one, error in unclosed if error),
         ),
     )
@@ -186,8 +186,19 @@ def _unlocked(
     )
 
 
-def _link_faults(places: Places, repositories: Repositories) -> list[Deviation]:
-    links = repositories.links(places.approved)
+def _overview(places: Places, repositories: Repositories) -> tuple[Controls, Controls, RepositoryLinks]:
+    """Return the packages of the approved repository and of the store, and where the former looks.
+
+    Those of the store may be many, and count only where there are internal names. Raises: RemoteError.
+    """
+    with ThreadPoolExecutor(3) as pool:
+        packages = pool.submit(repositories.packages, places.approved)
+        in_store = pool.submit(repositories.packages, places.store) if places.internal else None
+        links = pool.submit(repositories.links, places.approved)
+        return packages.result(), in_store.result() if in_store else {}, links.result()
+
+
+def _link_faults(places: Places, links: RepositoryLinks) -> list[Deviation]:
     behind = [
         *(("upstream", name) for name in links.upstreams if name not in places.upstreams),
         *(("external connection", name) for name in links.external_connections),
@@ -227,11 +238,10 @@ def _wrong_controls(address: RepositoryAddress, held: Controls, wanted: Controls
     ]
 
 
-def _close_internal_names(places: Places, packages: Controls, repositories: Repositories) -> None:
+def _close_internal_names(
+    places: Places, packages: Controls, in_store: Controls, repositories: Repositories
+) -> None:
     """Make sure that no release of others can come in under an internal name, before it is ever published."""
-    if not places.internal:
-        return
-    in_store = repositories.packages(places.store)
     for project in sorted(places.internal):
         for address, held, wanted in (
             (places.store, in_store, places.controls_in_store),
