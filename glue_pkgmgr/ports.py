@@ -127,6 +127,21 @@ class Repositories(Protocol):
         """Delete a release; none there is no error. Raises: RemoteError."""
         ...
 
+    def set_status(
+        self,
+        address: RepositoryAddress,
+        project: ProjectName,
+        version: Version,
+        status: Status,
+        *,
+        expected: Status,
+    ) -> None:
+        """Give a release the `status` Published, Unlisted or Archived, if it has the `expected` one.
+
+        Raises: RemoteError, also for one that has another status by now, or is not there.
+        """
+        ...
+
     def set_origin(
         self, address: RepositoryAddress, project: ProjectName, *, publish: bool, upstream: bool
     ) -> None:

@@ -228,6 +228,21 @@ class FakeCodeArtifact:
         self.held.get(address.repository, {}).pop((project, version), None)
         self.status.pop((address.repository, project, version), None)
 
+    def set_status(
+        self,
+        address: RepositoryAddress,
+        project: ProjectName,
+        version: Version,
+        status: Status,
+        *,
+        expected: Status,
+    ) -> None:
+        self._tell(f"status {project}=={version} {status}")
+        held = self.versions(address, project).get(version)
+        if held is not expected:
+            raise RemoteError(f"{project}=={version} is {held}, expected was {expected}")
+        self.status[address.repository, project, version] = status
+
     def set_origin(
         self, address: RepositoryAddress, project: ProjectName, *, publish: bool, upstream: bool
     ) -> None:
