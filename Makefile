@@ -56,7 +56,7 @@ bench: $(READY)  ## Measure the speeds we promise: medians and ratios
 	@$(PYTHON) -m tests.bench
 
 lock-dependencies: $(READY)  ## Resolve our own dependencies anew into requirements.lock
-	$(INSTALLER) $(VENV)/bin/uv pip compile pyproject.toml --extra local --group dev --universal \
+	$(INSTALLER) $(VENV)/bin/uv pip compile pyproject.toml --extra local --extra audit --group dev --universal \
 	    --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	    --upgrade --quiet --output-file requirements.lock
 
