@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from packaging.version import Version
@@ -13,7 +16,9 @@ from glue_pkgmgr.adapters.clients import Clients, RemoteRefusal
 from glue_pkgmgr.adapters.codeartifact import CodeArtifact
 from glue_pkgmgr.adapters.upload import TwineUploader
 from glue_pkgmgr.core.names import project_name
-from glue_pkgmgr.errors import NoCapacity, NotInstallable, RemoteError, SettingsError
+from glue_pkgmgr.core.repository import OriginControls, Status
+from glue_pkgmgr.errors import NoCapacity, RemoteError, SettingsError
+from glue_pkgmgr.ports import CopyRefusal
 from tests.integration.adapters.distributions import wheel
 from tests.integration.adapters.loopback import (
     APPROVED,
@@ -93,31 +98,140 @@ def test_versions_come_lowest_first_with_their_status(service: CodeArtifactServi
         Version("1.10"): "Published",
     }
     assert list(map(str, service.codeartifact.versions(APPROVED, ACME))) == ["1.0", "1.9", "1.10"]
-    assert service.codeartifact.projects(APPROVED) == [ACME]
+
+
+def test_every_status_of_a_release_is_told(service: CodeArtifactService, tmp_path: Path) -> None:
+    published(service, wheel(tmp_path, "acme-demo", "1.0"))
+    package = {"domain": "acme", "repository": "approved", "format": "pypi", "package": ACME, "versions": ["1.0"]}
+    for status in (Status.ARCHIVED, Status.UNLISTED):
+        service.client.update_package_versions_status(**package, targetStatus=status)
+        assert service.codeartifact.versions(APPROVED, ACME) == {ONE: status}
+    service.client.dispose_package_versions(**package)
+    assert service.codeartifact.versions(APPROVED, ACME) == {ONE: Status.DISPOSED}
+
+
+def test_a_status_that_is_not_known_is_an_error() -> None:
+    body = b'{"versions": [{"version": "1.0", "status": "Melted"}]}'
+    with (
+        scripted(lambda seen, handler: reply(handler, 200, body)) as server,
+        pytest.raises(RemoteError, match="'Melted'"),
+    ):
+        _codeartifact(server.url).versions(APPROVED, ACME)
+
+
+def test_packages_come_sorted_with_their_origin_controls(service: CodeArtifactService, tmp_path: Path) -> None:
+    assert service.codeartifact.packages(APPROVED) == {}
+    published(service, wheel(tmp_path, "acme-demo", "1.0"))
+    service.codeartifact.set_origin(APPROVED, project_name("zoo"), publish=False, upstream=True)
+    service.codeartifact.set_origin(APPROVED, project_name("aardvark"), publish=False, upstream=False)
+    assert list(service.codeartifact.packages(APPROVED).items()) == [
+        ("aardvark", OriginControls(publish=False, upstream=False)),
+        ("acme-demo", OriginControls(publish=True, upstream=False)),
+        ("zoo", OriginControls(publish=False, upstream=True)),
+    ]
+
+
+def test_a_package_without_origin_controls_is_open() -> None:
+    body = b'{"packages": [{"package": "old", "format": "pypi"}]}'
+    with scripted(lambda seen, handler: reply(handler, 200, body)) as server:
+        found = _codeartifact(server.url).packages(APPROVED)
+    assert found == {"old": OriginControls(publish=True, upstream=True)}
+
+
+def test_a_long_list_is_read_to_its_end() -> None:
+    def answer(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
+        page = int(parse_qs(urlsplit(seen.path).query).get("next-token", ["0"])[0])
+        following = {"nextToken": str(page + 1)} if page < 2 else {}
+        reply(handler, 200, json.dumps({"packages": [{"package": f"p{page}"}], **following}).encode())
+
+    with scripted(answer) as server:
+        assert list(_codeartifact(server.url).packages(APPROVED)) == ["p0", "p1", "p2"]
+    assert [seen.path.count("max-results=1000") for seen in server.seen] == [1, 1, 1]
 
 
 def test_a_copy_brings_the_same_bytes_and_may_be_repeated(service: CodeArtifactService, tmp_path: Path) -> None:
     sha256 = published(service, wheel(tmp_path, "acme-demo", "1.0"))
     for _ in range(2):
-        service.codeartifact.copy(APPROVED, STORE, ACME, ONE)
+        assert service.codeartifact.copy(APPROVED, STORE, ACME, [ONE]) == {}
     (copied,) = service.codeartifact.assets(STORE, ACME, ONE)
     assert copied.sha256 == sha256
 
 
 def test_a_copy_over_other_bytes_is_refused(service: CodeArtifactService, tmp_path: Path) -> None:
     published(service, wheel(tmp_path, "acme-demo", "1.0"))
-    service.codeartifact.copy(APPROVED, STORE, ACME, ONE)
+    service.codeartifact.copy(APPROVED, STORE, ACME, [ONE])
     service.codeartifact.delete(APPROVED, ACME, ONE)
     published(service, wheel(tmp_path, "acme-demo", "1.0", code="x = 2\n"))
-    with pytest.raises(
-        NotInstallable, match=r"acme-demo==1\.0 from acme/approved to acme/store: .*ALREADY_EXISTS"
-    ):
-        service.codeartifact.copy(APPROVED, STORE, ACME, ONE)
+    refused = service.codeartifact.copy(APPROVED, STORE, ACME, [ONE])[ONE]
+    assert refused.reason is CopyRefusal.OCCUPIED
+    assert re.search(
+        r"acme-demo==1\.0 from acme/approved: .*ALREADY_EXISTS.*delete it there first", refused.detail
+    )
+
+
+def test_each_release_of_a_copy_stands_for_itself(service: CodeArtifactService, tmp_path: Path) -> None:
+    uploader = TwineUploader(service.index_url(), NO_PROXY)
+    for version in ("1.0", "2.0", "3.0"):
+        uploader.upload(wheel(tmp_path, "acme-demo", version))
+    archived = {"domain": "acme", "repository": "approved", "format": "pypi", "package": ACME, "versions": ["2.0"]}
+    service.client.update_package_versions_status(**archived, targetStatus="Archived")
+    wanted = [Version(text) for text in ("1.0", "2.0", "3.0", "4.0")]
+    refused = service.codeartifact.copy(APPROVED, STORE, ACME, wanted)
+    assert {str(version): it.reason for version, it in refused.items()} == {
+        "2.0": CopyRefusal.OTHER,
+        "4.0": CopyRefusal.ABSENT,
+    }
+    assert list(map(str, service.codeartifact.versions(STORE, ACME))) == ["1.0", "3.0"]
+
+
+def test_more_releases_than_a_call_takes_are_copied_in_several() -> None:
+    def answer(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, 200, b'{"successfulVersions": {}, "failedVersions": {}}')
+
+    with scripted(answer) as server:
+        wanted = [Version(f"1.{number}") for number in range(250)]
+        assert _codeartifact(server.url).copy(STORE, APPROVED, ACME, wanted) == {}
+    assert [len(json.loads(seen.body)["versions"]) for seen in server.seen] == [100, 100, 50]
 
 
 def test_a_copy_of_what_is_not_there_names_the_release(service: CodeArtifactService) -> None:
-    with pytest.raises(RemoteError, match=r"could not copy acme-demo==1\.0"):
-        service.codeartifact.copy(APPROVED, STORE, ACME, ONE)
+    refused = service.codeartifact.copy(APPROVED, STORE, ACME, [ONE])[ONE]
+    assert refused.reason is CopyRefusal.ABSENT
+    assert "could not copy acme-demo==1.0 from acme/approved" in refused.detail
+
+
+def test_a_source_that_does_not_exist_is_an_error(service: CodeArtifactService) -> None:
+    with pytest.raises(RemoteRefusal, match=r"could not copy acme-demo 1\.0 from acme/no-such"):
+        service.codeartifact.copy(replace(APPROVED, repository="no-such"), STORE, ACME, [ONE])
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "reason"),
+    [
+        (404, "ResourceNotFoundException", {"message": "no", "resourceType": "package"}, CopyRefusal.ABSENT),
+        (404, "ResourceNotFoundException", {"message": "no"}, CopyRefusal.ABSENT),
+        (200, "", {"failedVersions": {"1.0": {"errorCode": "NOT_ALLOWED"}}}, CopyRefusal.BLOCKED),
+        (200, "", {"failedVersions": {"1.0": {"errorCode": "MISMATCHED_STATUS"}}}, CopyRefusal.OTHER),
+        (200, "", {"successfulVersions": {"1.0": {"status": "Unlisted"}}}, CopyRefusal.OTHER),
+    ],
+)
+def test_whatever_way_a_copy_is_refused_its_reason_is_told(
+    status: int, kind: str, body: dict[str, object], reason: CopyRefusal
+) -> None:
+    def answer(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, status, json.dumps(body).encode(), x_amzn_ErrorType=kind)
+
+    with scripted(answer) as server:
+        assert _codeartifact(server.url).copy(STORE, APPROVED, ACME, [ONE])[ONE].reason is reason
+
+
+def test_a_call_that_skips_everything_is_an_error_and_no_endless_loop() -> None:
+    body = json.dumps({"failedVersions": {"1.0": {"errorCode": "SKIPPED"}}}).encode()
+    with (
+        scripted(lambda seen, handler: reply(handler, 200, body)) as server,
+        pytest.raises(RemoteError, match="skipped all of them"),
+    ):
+        _codeartifact(server.url).copy(STORE, APPROVED, ACME, [ONE])
 
 
 def test_deleting_a_release_may_be_repeated(service: CodeArtifactService, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,28 @@ from packaging.version import Version
 
 from glue_pkgmgr.adapters.clients import Clients
 from glue_pkgmgr.adapters.glue import GlueJobs
+from glue_pkgmgr.adapters.records import RecordFolder
 from glue_pkgmgr.adapters.s3 import S3Staging
 from glue_pkgmgr.adapters.simple_index import SimpleIndex
 from glue_pkgmgr.adapters.upload import TwineUploader
 from glue_pkgmgr.core.index_url import SHORTEST
-from glue_pkgmgr.core.job import JobRunId
+from glue_pkgmgr.core.job import Delivery, JobRunId
+from glue_pkgmgr.core.lockfile import Lock, Pin
 from glue_pkgmgr.core.names import project_name
+from glue_pkgmgr.core.record import LaunchRecord, recorded_launch
+from glue_pkgmgr.core.repository import OriginControls, RepositoryLinks, Status
+from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.errors import IndexAccessError, NotInstallable, RemoteError
-from glue_pkgmgr.ports import JobService, PackageIndex, Repositories, Staging, TokenIssuer
-from tests.fakes import FakeCodeArtifact, FakeIndex, FakeJobs, FakeStaging
+from glue_pkgmgr.ports import (
+    CopyRefusal,
+    JobService,
+    LaunchRecords,
+    PackageIndex,
+    Repositories,
+    Staging,
+    TokenIssuer,
+)
+from tests.fakes import FakeCodeArtifact, FakeIndex, FakeJobs, FakeRecords, FakeStaging
 from tests.integration.adapters.loopback import APPROVED, NO_PROXY, codeartifact_service, environment
 from tests.integration.local.made_distributions import wheel
 from tests.integration.local.upstream_index import running_upstream
@@ -83,24 +97,46 @@ def test_an_absent_release_has_no_files_and_may_be_deleted(codeartifact: CodeArt
 def test_a_copy_has_the_same_files_and_may_be_repeated(codeartifact: CodeArtifactWorld) -> None:
     codeartifact.put(NAME, CONTENT)
     for _ in range(2):
-        codeartifact.repositories.copy(APPROVED, STORE, ACME, ONE)
+        assert codeartifact.repositories.copy(APPROVED, STORE, ACME, [ONE]) == {}
     (asset,) = codeartifact.repositories.assets(STORE, ACME, ONE)
     assert (asset.filename, asset.sha256) == (NAME, DIGEST)
 
 
 def test_a_copy_over_other_files_is_refused(codeartifact: CodeArtifactWorld) -> None:
     codeartifact.put(NAME, CONTENT)
-    codeartifact.repositories.copy(APPROVED, STORE, ACME, ONE)
+    codeartifact.repositories.copy(APPROVED, STORE, ACME, [ONE])
     codeartifact.repositories.delete(APPROVED, ACME, ONE)
     assert list(codeartifact.repositories.assets(APPROVED, ACME, ONE)) == []
     codeartifact.put(*wheel("acme", "1.0", payload=b"other = 1\n"))
-    with pytest.raises(NotInstallable):
-        codeartifact.repositories.copy(APPROVED, STORE, ACME, ONE)
+    refused = codeartifact.repositories.copy(APPROVED, STORE, ACME, [ONE])
+    assert refused[ONE].reason is CopyRefusal.OCCUPIED
 
 
-def test_a_copy_of_what_is_not_there_is_an_error(codeartifact: CodeArtifactWorld) -> None:
-    with pytest.raises(RemoteError):
-        codeartifact.repositories.copy(APPROVED, STORE, ACME, ONE)
+def test_a_copy_of_what_is_not_there_is_refused_and_the_others_are_copied(codeartifact: CodeArtifactWorld) -> None:
+    codeartifact.put(NAME, CONTENT)
+    refused = codeartifact.repositories.copy(APPROVED, STORE, ACME, [ONE, Version("2.0")])
+    assert {version: it.reason for version, it in refused.items()} == {Version("2.0"): CopyRefusal.ABSENT}
+    assert codeartifact.repositories.copy(APPROVED, STORE, project_name("absent"), [ONE])[ONE].detail
+    assert list(codeartifact.repositories.versions(STORE, ACME)) == [ONE]
+
+
+def test_origin_controls_can_be_set_before_there_is_a_release(codeartifact: CodeArtifactWorld) -> None:
+    closed = OriginControls(publish=False, upstream=False)
+    codeartifact.repositories.set_origin(APPROVED, ACME, publish=closed.publish, upstream=closed.upstream)
+    assert codeartifact.repositories.packages(APPROVED) == {ACME: closed}
+    assert codeartifact.repositories.packages(STORE) == {}
+    assert codeartifact.repositories.versions(APPROVED, ACME) == {}
+
+
+def test_a_release_is_published_and_its_project_told(codeartifact: CodeArtifactWorld) -> None:
+    codeartifact.put(NAME, CONTENT)
+    assert codeartifact.repositories.versions(APPROVED, ACME) == {ONE: Status.PUBLISHED}
+    assert list(codeartifact.repositories.packages(APPROVED)) == [ACME]
+
+
+def test_a_repository_by_itself_looks_nowhere_else(codeartifact: CodeArtifactWorld) -> None:
+    nowhere = RepositoryLinks(upstreams=(), external_connections=())
+    assert codeartifact.repositories.links(APPROVED) == nowhere
 
 
 # PackageIndex
@@ -222,3 +258,25 @@ def test_an_index_that_refuses_is_no_empty_page() -> None:
             SimpleIndex(
                 replace(upstream.source, url=upstream.source.url.replace("somebody", "other")), NO_PROXY
             ).page(ACME)
+
+
+# LaunchRecords
+
+
+@pytest.fixture(params=["fake", "adapter"])
+def records(request: pytest.FixtureRequest, tmp_path: Path) -> LaunchRecords:
+    return FakeRecords() if request.param == "fake" else RecordFolder(tmp_path / "records")
+
+
+def test_records_come_back_oldest_first_and_the_same_launch_is_one_record(records: LaunchRecords) -> None:
+    assert list(records.all()) == []
+    later, earlier = launched("b", hour=2), launched("a", hour=1)
+    for record in (later, earlier, replace(later, run=JobRunId("jr_1"))):
+        records.add(record)
+    assert list(records.all()) == [earlier, replace(later, run=JobRunId("jr_1"))]
+
+
+def launched(digit: str, hour: int) -> LaunchRecord:
+    lock = Lock(runtime=glue_runtime("5.1"), request=("acme",), pins=(Pin(project=ACME, version=ONE),))
+    time = datetime(2026, 11, 22, hour, tzinfo=UTC)
+    return recorded_launch(digit * 32, "taxi", lock, by="ann", time=time, delivery=Delivery.WHEELS)
