@@ -8,15 +8,20 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
+from glue_pkgmgr.adapters.records import RecordFolder
 from glue_pkgmgr.core.allowlist import AllowList
 from glue_pkgmgr.core.job import Delivery
 from glue_pkgmgr.core.lockfile import lock_to_toml
 from glue_pkgmgr.core.names import project_name
+from glue_pkgmgr.core.record import LaunchRecord, record_to_json
 from glue_pkgmgr.core.runtime import glue_runtime
-from glue_pkgmgr.errors import NotApproved, SettingsError
+from glue_pkgmgr.errors import NoCapacity, NotApproved, SettingsError
 from glue_pkgmgr.project import Project
-from tests.unit.verbs.locks import approval, lock, pin
+from glue_pkgmgr.verbs.mirrored import Unlocked
+from tests.fakes import FakeCodeArtifact, FakeJobs, FakeStaging
+from tests.unit.verbs.locks import approval, lock, pin, wheel_name
 
 SETTINGS = """\
 [codeartifact]
@@ -198,3 +203,66 @@ def test_what_was_revoked_is_not_mirrored(project: Project) -> None:
     for mirror in (project.mirror_sync, project.mirror_verify):
         with pytest.raises(NotApproved, match=r"acme==1\.0 is not approved"):
             mirror()
+
+
+# launches are recorded
+
+
+@pytest.fixture
+def launching(project: Project) -> Project:
+    """A project whose job can be started, on fakes of AWS."""
+    hold(project)
+    approve(project)
+    remote = FakeCodeArtifact()
+    remote.put("approved", wheel_name("acme==1.0"), "a" * 64)
+    jobs = FakeJobs(definitions={"taxi-job": {"Name": "taxi-job", "GlueVersion": "5.1"}})
+    vars(project).update(_codeartifact=remote, _jobs=jobs, _staging=FakeStaging())
+    return project
+
+
+def records(project: Project) -> list[LaunchRecord]:
+    return RecordFolder(project.settings.root / ".glue-pkgmgr" / "records").all()
+
+
+def test_a_launch_is_recorded_with_its_run(launching: Project) -> None:
+    launched = launching.launch("taxi", delivery="index")
+    (record,) = records(launching)
+    assert (record.job, record.run, record.time, record.by) == ("taxi-job", launched.run, NOW, "unknown")
+    assert record.installs(project_name("acme"), Version("1.0"))
+    assert "fake-token" not in record_to_json(record)
+
+
+def test_nothing_starts_that_cannot_be_recorded(launching: Project) -> None:
+    (launching.settings.root / ".glue-pkgmgr").write_text("in the way")
+    with pytest.raises(SettingsError, match="cannot write the record of a launch"):
+        launching.launch("taxi", delivery="index")
+    assert launching._jobs.started == []
+
+
+def test_a_start_that_is_refused_stays_recorded_without_a_run(launching: Project) -> None:
+    launching._jobs.full = True
+    with pytest.raises(NoCapacity):
+        launching.launch("taxi", delivery="index")
+    assert [record.run for record in records(launching)] == [None]
+
+
+def test_what_is_refused_before_the_start_is_not_recorded(launching: Project) -> None:
+    launching.revoke(["acme"])
+    with pytest.raises(NotApproved):
+        launching.launch("taxi", delivery="index")
+    assert records(launching) == []
+
+
+# pruning
+
+
+def test_pruning_needs_a_lock_of_every_bundle(launching: Project) -> None:
+    unlocked = Unlocked(project=project_name("other"), version=Version("1.0"), internal=False)
+    (launching.settings.policy.locks / launching.settings.bundle("taxi").lock_filename).unlink()
+    for refused in (
+        lambda: launching.mirror_sync(every_bundle=True),
+        lambda: launching.mirror_prune([unlocked]),
+    ):
+        with pytest.raises(SettingsError, match="lock"):
+            refused()
+    assert launching._codeartifact.events == []
