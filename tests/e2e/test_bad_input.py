@@ -129,7 +129,7 @@ class TestInterrupts:
         steps = {
             ("publish",): "building glueutils",
             ("lock",): "resolving bundle",
-            ("mirror", "sync"): "copying more-itertools",
+            ("mirror", "sync"): "bringing 1 release",
         }
         for words, step in steps.items():
             interrupted_at(workspace.within(*workspace.command.words(*words)), workspace, step)
