@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs.mirrored import MirrorReport, Places, Unlocked
     from glue_pkgmgr.verbs.publish import PublishRecord
     from glue_pkgmgr.verbs.resolve import MissingApproval, Refusal, Resolution
+    from glue_pkgmgr.verbs.withdraw import OwnRelease, Restored, Uses, Withdrawn
 
 
 def _utc_now() -> datetime:
@@ -266,6 +267,54 @@ class Project:
             open_index=self._open_index,
             open_uploader=lambda url: TwineUploader(url, self._environ),
             clock=self.clock,
+            progress=self._progress,
+        )
+
+    def uses(self, release: str) -> Uses:
+        """Return the bundles whose lock installs `release`, such as `glueutils==0.2.0`, and its recorded launches.
+
+        Needs no network. Raises: SettingsError, also for a lock or a record that cannot be read.
+        """
+        locks = {bundle.name: self._held(bundle) for bundle in self._locked_bundles()}
+        exact = verbs.withdraw.exact_release(release, self.settings.policy.internal)
+        return verbs.withdraw.uses(exact, locks=locks, launches=self._records.all())
+
+    def own_release(self, release: str) -> OwnRelease:
+        """Return a release of our own, such as `glueutils==0.2.0`, as it is in the approved repository.
+
+        Raises: SettingsError when it is not one release of an internal project; NotInstallable when it is not
+        there; RemoteError.
+        """
+        own = verbs.withdraw.own_release(release, self.settings.policy.internal)
+        return verbs.withdraw.find(own, address=self._approved, repositories=self._codeartifact)
+
+    def withdraw(self, release: str, *, by: str, reason: str) -> Withdrawn:
+        """Take back a release of our own: nobody can install it any more, and is told who withdrew it, and why.
+
+        Job runs that are under way go on. `restore` reverses it. Safe to repeat and to interrupt.
+
+        Raises: as `own_release`; SettingsError for an empty author or reason, or an allow-list that cannot be
+        edited.
+        """
+        return verbs.withdraw.withdraw(
+            self.own_release(release),
+            self.settings.policy.allowlist,
+            by=by,
+            reason=reason,
+            today=self.clock().date(),
+            repositories=self._codeartifact,
+            progress=self._progress,
+        )
+
+    def restore(self, release: str) -> Restored:
+        """Reverse `withdraw`; what was not withdrawn stays as it is.
+
+        Raises: as `own_release`; SettingsError for an allow-list that cannot be edited.
+        """
+        return verbs.withdraw.restore(
+            self.own_release(release),
+            self.settings.policy.allowlist,
+            repositories=self._codeartifact,
             progress=self._progress,
         )
 
@@ -632,7 +681,10 @@ class Project:
 
     def _locks(self) -> list[Lock]:
         """Return the locks of all bundles that have one."""
-        return [verbs.lock.read_lock(bundle, self.settings.policy.locks) for bundle in self._locked_bundles()]
+        return [self._held(bundle) for bundle in self._locked_bundles()]
+
+    def _held(self, bundle: Bundle) -> Lock:
+        return verbs.lock.read_lock(bundle, self.settings.policy.locks)
 
     def _readable_locks(self) -> list[Lock]:
         """Return the locks of all bundles that have one; what cannot be read is about to be made anew."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs import publish as publish
     from glue_pkgmgr.verbs import resolve as resolve
     from glue_pkgmgr.verbs import runs as runs
+    from glue_pkgmgr.verbs import withdraw as withdraw
 
 
 def __getattr__(name: str) -> object:

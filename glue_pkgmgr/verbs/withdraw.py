@@ -72,21 +72,30 @@ class Restored:
     published: bool
 
 
-def own_release(text: str, internal: frozenset[ProjectName]) -> Release:
+def exact_release(text: str, internal: frozenset[ProjectName]) -> Release:
     """Return the release that `text`, such as `glueutils==0.2.0`, names.
 
-    Raises: SettingsError when it is not one exact release, or not of an `internal` project.
+    Raises: SettingsError when it is not one exact release.
     """
     item = parse_item(text, internal)
     version = exact_version(item.specifier)
     if version is None or item.extras or len(item.specifier) > 1:
         raise SettingsError(f"{text!r} is not one release; write it as '{item.project}==1.2.3'")
-    if item.project not in internal:
-        raise SettingsError(
-            f"{item.project} is not a project of ours; to have a release of others used no more: "
-            f"`glue-pkgmgr revoke {item.project}`, lock again, then `glue-pkgmgr mirror sync --prune`"
-        )
     return item.project, version
+
+
+def own_release(text: str, internal: frozenset[ProjectName]) -> Release:
+    """Return the release of an `internal` project that `text` names.
+
+    Raises: SettingsError when it is not one exact release, or not of such a project.
+    """
+    project, version = exact_release(text, internal)
+    if project not in internal:
+        raise SettingsError(
+            f"{project} is not a project of ours; to have a release of others used no more: "
+            f"`glue-pkgmgr revoke {project}`, lock again, then `glue-pkgmgr mirror sync --prune`"
+        )
+    return project, version
 
 
 def find(release: Release, *, address: RepositoryAddress, repositories: Repositories) -> OwnRelease:
