@@ -48,6 +48,8 @@ def sync(session: Session, *, prune: bool, yes: bool) -> int:
     Exit status 4 if a release is missing or its bytes differ, 3 if the repository looks elsewhere.
     """
     output = session.output
+    if yes and not prune:
+        raise click.UsageError("--yes answers the question of --prune; say --prune too")
     if prune and not yes and not sys.stdin.isatty():
         raise SettingsError("--prune asks before it deletes, and there is no terminal to ask on; pass --yes")
     project = session.project()

@@ -226,3 +226,9 @@ def test_a_bundle_without_a_lock_refuses_to_prune(project, monkeypatch):
     monkeypatch.setattr(project, "mirror_sync", refuse)
     assert main(["mirror", "sync", "--prune", "--yes"]) == 2
     assert project.pruned == []
+
+
+def test_yes_without_prune_is_a_slip(project, capsys):
+    assert main(["mirror", "sync", "--yes"]) == 2
+    assert "say --prune too" in capsys.readouterr().err
+    assert project.asked == {}
