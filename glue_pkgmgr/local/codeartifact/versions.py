@@ -110,9 +110,10 @@ class VersionOperations:
         """
         release = self._packages.release(params)
         page, following = page_of(list(release.assets.values()), params)
-        missing = [asset for asset in page if not self._store.blob(str(asset.sha256))]
-        small = sum(asset.size or 0 for asset in missing) <= FETCH_LIMIT
-        digests = self._reach.digests(release.project, [asset for asset in page if small or asset not in missing])
+        digests = {asset.filename: here for asset in page if (here := self._store.blob(str(asset.sha256)))}
+        missing = [asset for asset in page if asset.filename not in digests]
+        if missing and sum(asset.size or 0 for asset in missing) <= FETCH_LIMIT:
+            digests |= self._reach.digests(release.project, missing)
         return {
             **_heading(release),
             "assets": [_asset(asset, digests.get(asset.filename)) for asset in page],
