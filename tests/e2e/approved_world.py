@@ -191,7 +191,7 @@ def running_world(root: Path, settings_text: str) -> Iterator[World]:
         started = workspace.run("local", "up")
         assert started.returncode == 0, started.stderr
         try:
-            world.done("publish", **_machine_index())
+            world.done("publish", **machine_index())
             yield world
         finally:
             workspace.run("local", "down")
@@ -204,7 +204,7 @@ def installed(target: Path) -> dict[str, str]:
     return {project: version for project, _, version in named}
 
 
-def _machine_index() -> dict[str, str]:
+def machine_index() -> dict[str, str]:
     """Return the variables that name the index this machine's pip uses: the build backend is a real one."""
     index = configured_index(os.environ)
     return {

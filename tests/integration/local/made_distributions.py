@@ -7,11 +7,18 @@ import hashlib
 import io
 import tarfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
-def metadata(name: str, version: str, *, requires: Sequence[str] = (), requires_python: str = ">=3.8") -> str:
+def metadata(
+    name: str,
+    version: str,
+    *,
+    requires: Sequence[str] = (),
+    requires_python: str = ">=3.8",
+    licence: str = "MIT",
+) -> str:
     """Return the core metadata of a made distribution."""
     lines = [
         "Metadata-Version: 2.1",
@@ -19,7 +26,7 @@ def metadata(name: str, version: str, *, requires: Sequence[str] = (), requires_
         f"Version: {version}",
         f"Summary: {name} made for a test",
         "Home-page: http://127.0.0.1/home",
-        "License: MIT",
+        f"License: {licence}",
         f"Requires-Python: {requires_python}",
         *(f"Requires-Dist: {requirement}" for requirement in requires),
         "",
@@ -28,13 +35,15 @@ def metadata(name: str, version: str, *, requires: Sequence[str] = (), requires_
     return "\n".join(lines)
 
 
-def wheel(name: str, version: str, *, payload: bytes = b"", requires: Sequence[str] = ()) -> tuple[str, bytes]:
+def wheel(
+    name: str, version: str, *, payload: bytes = b"", requires: Sequence[str] = (), licence: str = "MIT"
+) -> tuple[str, bytes]:
     """Return file name and bytes of a wheel whose one module has `version` and `payload` in it."""
     module = name.replace("-", "_").lower()
     info = f"{module}-{version}.dist-info"
     files = {
         f"{module}/__init__.py": f"VERSION = {version!r}\n".encode() + payload,
-        f"{info}/METADATA": metadata(name, version, requires=requires).encode(),
+        f"{info}/METADATA": metadata(name, version, requires=requires, licence=licence).encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = [f"{path},sha256={_urlsafe(content)},{len(content)}" for path, content in files.items()]
@@ -46,15 +55,18 @@ def wheel(name: str, version: str, *, payload: bytes = b"", requires: Sequence[s
     return f"{module}-{version}-py3-none-any.whl", buffer.getvalue()
 
 
-def sdist(name: str, version: str, *, requires: Sequence[str] = ()) -> tuple[str, bytes]:
-    """Return file name and bytes of an sdist that holds its metadata only."""
+def sdist(
+    name: str, version: str, *, requires: Sequence[str] = (), files: Mapping[str, bytes] | None = None
+) -> tuple[str, bytes]:
+    """Return file name and bytes of an sdist that holds its metadata, and `files` by their path in it."""
     module = name.replace("-", "_").lower()
+    held = {"PKG-INFO": metadata(name, version, requires=requires).encode(), **(files or {})}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        content = metadata(name, version, requires=requires).encode()
-        member = tarfile.TarInfo(f"{module}-{version}/PKG-INFO")
-        member.size = len(content)
-        archive.addfile(member, io.BytesIO(content))
+        for path, content in held.items():
+            member = tarfile.TarInfo(f"{module}-{version}/{path}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return f"{module}-{version}.tar.gz", buffer.getvalue()
 
 
