@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.advisory import Advisory
     from glue_pkgmgr.core.archive import ArchivedFile, Contents
     from glue_pkgmgr.core.built_file import BuiltFile
+    from glue_pkgmgr.core.built_project import BuiltProject
     from glue_pkgmgr.core.job import JobRun, JobRunId, LogLine
     from glue_pkgmgr.core.names import ProjectName, Release
     from glue_pkgmgr.core.publish_record import Proof, PublishRecord
     from glue_pkgmgr.core.record import LaunchRecord
+    from glue_pkgmgr.core.release_contents import FileContents
     from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
     from glue_pkgmgr.core.request import Request
     from glue_pkgmgr.core.runtime import GlueRuntime
@@ -82,8 +84,14 @@ class Repositories(Protocol):
     def packages(self, address: RepositoryAddress) -> Mapping[ProjectName, OriginControls]:
         """Return the origin controls of every project in this very repository, sorted by project.
 
-        A project is in it when it was published, copied, brought in or given origin controls, even without
-        any release. Raises: RemoteError.
+        A project that has origin controls and no release may be left out. Raises: RemoteError.
+        """
+        ...
+
+    def controls(self, address: RepositoryAddress, project: ProjectName) -> OriginControls | None:
+        """Return the origin controls of a project in this very repository, None if it has none.
+
+        A project without any release has some if they were set. Raises: RemoteError.
         """
         ...
 
@@ -300,12 +308,23 @@ class MetadataReader(Protocol):
 class Builder(Protocol):
     """Builds the distribution files of a project."""
 
-    def build(self, source: Path, out: Path) -> Sequence[BuiltFile]:
+    def build(self, source: Path, out: Path, *, renew: bool = False) -> BuiltProject:
         """Build the project in folder `source` into folder `out`: its sdist, then the wheel from that sdist.
 
-        Raises: SettingsError when the project cannot be built; IndexAccessError when what the build needs
+        `renew` pins anew what it is built with, before. Nothing is looked for in the files: no findings.
+
+        Raises: SettingsError when the project cannot be built, or its pins no longer fit; NotInstallable when its
+        build requirements cannot be pinned, or have other bytes than were pinned; IndexAccessError when they
         cannot be had.
         """
+        ...
+
+
+class ReleaseReader(Protocol):
+    """Reads what is in built files, as the rules for releases ask."""
+
+    def read(self, files: Sequence[BuiltFile]) -> Sequence[FileContents]:
+        """Return what is in `files`, in their order. What cannot be read is in the answer, not raised."""
         ...
 
 

@@ -65,6 +65,9 @@ class FakeRepository:
     def packages(self, address: RepositoryAddress) -> Mapping[ProjectName, OriginControls]:
         return {name: OriginControls(publish=True, upstream=False) for name, _ in self.assets_by_release}
 
+    def controls(self, address: RepositoryAddress, project: ProjectName) -> OriginControls | None:
+        return self.packages(address).get(project)
+
     def versions(self, address: RepositoryAddress, project: ProjectName) -> Mapping[Version, Status]:
         return {one: Status.PUBLISHED for name, one in sorted(self.assets_by_release) if name == project}
 
@@ -148,18 +151,19 @@ class FakeCodeArtifact:
     tamper: dict[str, str] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
     status: dict[tuple[str, ProjectName, Version], Status] = field(default_factory=dict)
-    controls: dict[tuple[str, ProjectName], OriginControls] = field(default_factory=dict)
+    controls_held: dict[tuple[str, ProjectName], OriginControls] = field(default_factory=dict)
     behind: dict[str, RepositoryLinks] = field(default_factory=dict)
     broken: dict[str, Exception] = field(default_factory=dict)
     outsiders: dict[tuple[str, ProjectName], frozenset[Version]] = field(default_factory=dict)
     blocks_copies: bool = False
+    hides_empty: bool = False
 
     def put(self, repository: str, filename: str, sha256: str) -> None:
         """Hold a file with that digest."""
         file = parse_filename(filename)
         release = self.held.setdefault(repository, {}).setdefault((file.project, file.version), {})
         release[filename] = Asset(filename=filename, sha256=sha256, size=1)
-        self.controls.setdefault((repository, file.project), OriginControls(publish=False, upstream=True))
+        self.controls_held.setdefault((repository, file.project), OriginControls(publish=False, upstream=True))
 
     def _tell(self, event: str) -> None:
         self.events.append(event)
@@ -175,9 +179,14 @@ class FakeCodeArtifact:
         return self.behind.get(address.repository, RepositoryLinks(upstreams=(), external_connections=()))
 
     def packages(self, address: RepositoryAddress) -> Mapping[ProjectName, OriginControls]:
-        return {
-            project: held for (name, project), held in sorted(self.controls.items()) if name == address.repository
-        }
+        of_all = sorted(self.controls_held.items())
+        found = {project: controls for (name, project), controls in of_all if name == address.repository}
+        if not self.hides_empty:
+            return found
+        return {project: controls for project, controls in found.items() if self.versions(address, project)}
+
+    def controls(self, address: RepositoryAddress, project: ProjectName) -> OriginControls | None:
+        return self.controls_held.get((address.repository, project))
 
     def versions(self, address: RepositoryAddress, project: ProjectName) -> Mapping[Version, Status]:
         held = self.held.get(address.repository, {})
@@ -213,7 +222,7 @@ class FakeCodeArtifact:
         release = self.held.get(source.repository, {}).get((project, version))
         if release is None:
             return CopyRefusal.ABSENT
-        controls = self.controls.get((target.repository, project))
+        controls = self.controls_held.get((target.repository, project))
         if self.blocks_copies and controls is not None and not controls.publish:
             return CopyRefusal.BLOCKED
         there = self.held.get(target.repository, {}).get((project, version))
@@ -247,7 +256,7 @@ class FakeCodeArtifact:
         self, address: RepositoryAddress, project: ProjectName, *, publish: bool, upstream: bool
     ) -> None:
         self._tell(f"origin {project} publish={publish} upstream={upstream}")
-        self.controls[address.repository, project] = OriginControls(publish=publish, upstream=upstream)
+        self.controls_held[address.repository, project] = OriginControls(publish=publish, upstream=upstream)
 
     # TokenIssuer
     def issue(self, domain: str, owner: str, lifetime: timedelta) -> AuthorizationToken:

@@ -79,6 +79,22 @@ class CodeArtifact:
             listed = list(_paged(self._client.list_packages, "packages", **_repository(address), format=_FORMAT))
         return dict(sorted((project_name(package["package"]), _controls(package)) for package in listed))
 
+    def controls(self, address: RepositoryAddress, project: ProjectName) -> OriginControls | None:
+        """Return the origin controls of a project in this very repository, None if it has none.
+
+        Raises: RemoteError.
+        Source: DescribePackage.
+        """
+        from botocore.exceptions import ClientError
+
+        with aws_errors(f"could not describe {project} in {address}", needs="codeartifact:DescribePackage"):
+            try:
+                return _controls(self._client.describe_package(**_package(address, project))["package"])
+            except ClientError as e:
+                if not _lacks_package(e.response):
+                    raise
+                return None
+
     def versions(self, address: RepositoryAddress, project: ProjectName) -> dict[Version, Status]:
         """Return the versions of `project` in this very repository with their status, lowest first.
 
@@ -330,7 +346,7 @@ def _status(version: Mapping[str, Any], where: str) -> Status:
 
 
 def _lacks_package(response: Mapping[str, Any]) -> bool:
-    """Whether an error answer says that the source has no such package, the repositories being there."""
+    """Whether an error answer says that a repository, being there, has no such package."""
     absent = response["Error"]["Code"] == "ResourceNotFoundException"
     return absent and response.get("resourceType") not in ("domain", "repository")
 

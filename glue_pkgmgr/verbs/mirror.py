@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from glue_pkgmgr.core.lockfile import Lock, Pin
 from glue_pkgmgr.core.names import ProjectName
-from glue_pkgmgr.core.repository import RepositoryAddress, RepositoryLinks, Status
+from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.ports import LaunchRecords, PackageIndex, Progress, Repositories
 from glue_pkgmgr.verbs.bring import Bringing, Controls, set_controls, to_bring
@@ -172,15 +172,23 @@ def _unlocked(
 
 
 def _overview(places: Places, repositories: Repositories) -> tuple[Controls, Controls, RepositoryLinks]:
-    """Return the packages of the approved repository and of the store, and where the former looks.
+    """Return the packages of the approved repository, the internal ones of the store, and where the former looks.
 
-    Those of the store may be many, and count only where there are internal names. Raises: RemoteError.
+    Raises: RemoteError.
     """
-    with ThreadPoolExecutor(3) as pool:
-        packages = pool.submit(repositories.packages, places.approved)
-        in_store = pool.submit(repositories.packages, places.store) if places.internal else None
+    with ThreadPoolExecutor(2) as pool:
+        listed = pool.submit(repositories.packages, places.approved)
         links = pool.submit(repositories.links, places.approved)
-        return packages.result(), in_store.result() if in_store else {}, links.result()
+    packages = listed.result()
+
+    def asked(address: RepositoryAddress, projects: Iterable[ProjectName]) -> dict[ProjectName, OriginControls]:
+        # One by one: a list may leave out what has no release yet, and the store may hold thousands.
+        wanted = sorted(projects)
+        found = at_once(lambda project: repositories.controls(address, project), wanted)
+        return {project: controls for project, controls in zip(wanted, found, strict=True) if controls}
+
+    unlisted = asked(places.approved, places.internal - packages.keys())
+    return {**packages, **unlisted}, asked(places.store, places.internal), links.result()
 
 
 def _link_faults(places: Places, links: RepositoryLinks) -> list[Deviation]:

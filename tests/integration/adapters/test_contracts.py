@@ -124,6 +124,8 @@ def test_origin_controls_can_be_set_before_there_is_a_release(codeartifact: Code
     closed = OriginControls(publish=False, upstream=False)
     codeartifact.repositories.set_origin(APPROVED, ACME, publish=closed.publish, upstream=closed.upstream)
     assert codeartifact.repositories.packages(APPROVED) == {ACME: closed}
+    assert codeartifact.repositories.controls(APPROVED, ACME) == closed
+    assert codeartifact.repositories.controls(STORE, ACME) is None
     assert codeartifact.repositories.packages(STORE) == {}
     assert codeartifact.repositories.versions(APPROVED, ACME) == {}
 

@@ -107,7 +107,7 @@ def remote_with(**store: str) -> FakeCodeArtifact:
 
 def hold(remote: FakeCodeArtifact, requirement: str, digit: str, controls: OriginControls = CLOSED) -> None:
     remote.put("approved", wheel_name(requirement), digit * 64)
-    remote.controls["approved", project_name(requirement.partition("==")[0])] = controls
+    remote.controls_held["approved", project_name(requirement.partition("==")[0])] = controls
 
 
 def presences(report: MirrorReport) -> dict[str, Presence]:
@@ -182,7 +182,7 @@ def test_a_release_built_from_an_sdist_is_built_not_copied() -> None:
     world.build = lambda pin: world.remote.put("approved", wheel_name(str(pin)), "a" * 64)
     assert presences(world.sync(locked)) == {"a==1.0": Presence.BUILT}
     assert not any("copy" in event for event in world.remote.events)
-    assert world.remote.controls["approved", A] == CLOSED
+    assert world.remote.controls_held["approved", A] == CLOSED
 
 
 # other bytes
@@ -324,7 +324,7 @@ def test_a_refused_call_fails_one_release_and_all_others_are_brought(call: str) 
     assert (report.lacking[0].detail, str(report.lacking[0].failure)) == ("access denied", "access denied")
     world.remote.broken.clear()
     assert world.sync(lock(pin("a==1.0", "a"), pin("b==1.0", "b"))).lacking == ()
-    assert world.remote.controls["approved", A] == CLOSED
+    assert world.remote.controls_held["approved", A] == CLOSED
 
 
 def test_different_bytes_are_removed_even_when_the_project_cannot_be_closed() -> None:
@@ -355,7 +355,7 @@ def test_a_project_that_was_left_open_is_closed_by_the_next_sync() -> None:
     hold(world.remote, "a==1.0", "a", OriginControls(publish=True, upstream=True))
     hold(world.remote, "unlocked==1.0", "b", OriginControls(publish=True, upstream=False))
     assert presences(world.sync(lock(pin("a==1.0", "a")))) == {"a==1.0": Presence.PRESENT}
-    assert {world.remote.controls["approved", project_name(one)] for one in ("a", "unlocked")} == {CLOSED}
+    assert {world.remote.controls_held["approved", project_name(one)] for one in ("a", "unlocked")} == {CLOSED}
 
 
 # status of a release
@@ -396,10 +396,20 @@ def test_internal_names_are_closed_in_both_repositories_before_anything_is_copie
         "origin ours publish=False upstream=False",
         "origin ours publish=True upstream=False",
     ]
-    assert world.remote.controls["store", project_name("ours")] == CLOSED
+    assert world.remote.controls_held["store", project_name("ours")] == CLOSED
     world.remote.events.clear()
     world.sync(lock(pin("a==1.0", "a")))
     assert world.remote.events == []
+
+
+def test_a_closed_name_without_a_release_is_known_even_where_lists_leave_it_out() -> None:
+    world = World(remote_with(a="a"), places=OURS)
+    world.remote.hides_empty = True
+    world.sync(lock(pin("a==1.0", "a")))
+    world.remote.events.clear()
+    world.sync(lock(pin("a==1.0", "a")))
+    assert world.remote.events == []
+    assert world.verify(lock(pin("a==1.0", "a"))).deviations == ()
 
 
 def test_nothing_is_copied_when_internal_names_cannot_be_closed() -> None:
@@ -515,7 +525,7 @@ def test_in_the_open_shape_the_store_behind_it_and_extras_are_no_deviation() -> 
     report = world.sync(locked)
     assert (report.lacking, report.deviations, report.extra) == ((), (), ())
     assert world.verify(locked).deviations == ()
-    assert world.remote.controls["approved", A] == OriginControls(publish=False, upstream=True)
+    assert world.remote.controls_held["approved", A] == OriginControls(publish=False, upstream=True)
 
 
 @pytest.mark.parametrize("status", [Status.ARCHIVED, Status.DISPOSED])
