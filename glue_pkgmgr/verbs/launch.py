@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -157,18 +157,23 @@ def follow(
         latest = jobs.run(job, run_id)
         # Read after the state: what a run printed before it ended is there when the end is seen.
         lines = next(new_lines)
-        if installed is None and any(line.stream == "output" for line in lines):
+        begun = len(lines) if installed else _first_output(lines)
+        if installed is None and begun < len(lines):
             installed = clock()
+            # The script has begun: that it runs is told before what it says, not at the next look.
+            again = jobs.run(job, run_id)
+            latest = latest if again.state.outcome else again
         if secret and installed and clock() - installed >= _OTHER_NODES:
             with suppress(RemoteError):  # tried again at the end
                 staging.delete(secret)
                 secret = None
-        yield from lines
-        if latest.state.outcome:
-            break
-        if latest.state is not run.state:
+        yield from lines[:begun]
+        if latest.state is not run.state and latest.state.outcome is None:
             pause = _FIRST_POLL
             yield latest
+        yield from lines[begun:]
+        if latest.state.outcome:
+            break
         run = latest
         sleep(pause)
         pause = min(pause * _POLL_GROWTH, _SLOWEST_POLL)
@@ -176,6 +181,11 @@ def follow(
     yield latest
     if left:
         raise left
+
+
+def _first_output(lines: Sequence[LogLine]) -> int:
+    """Return where the script's own output begins in `lines`; their number if there is none of it."""
+    return next((n for n, line in enumerate(lines) if line.stream == "output"), len(lines))
 
 
 def _undeleted(secret: str, staging: Staging) -> RemoteError | None:

@@ -226,6 +226,16 @@ def test_a_run_that_has_ended_before_is_told_once_after_its_lines(world: World) 
     assert states(events[1:]) == [S.SUCCEEDED]
 
 
+def test_that_a_run_runs_is_told_before_what_its_script_says(world: World) -> None:
+    world.jobs.states = [S.STARTING, S.STARTING, S.RUNNING, S.SUCCEEDED]
+    pip, said = world.line("pip", "error"), world.line("said")
+    world.logs.batches = [[pip, said]]
+    events = world.follow()
+    assert [e if isinstance(e, LogLine) else e.state for e in events] == [
+        *(S.STARTING, pip, S.RUNNING, said, S.SUCCEEDED)
+    ]
+
+
 def test_lines_come_in_order_and_before_the_state_they_were_printed_in(world: World) -> None:
     world.jobs.states = [S.STARTING, S.RUNNING, S.RUNNING, S.SUCCEEDED]
     first, second, third = world.line("pip", "error"), world.line("a"), world.line("b")
