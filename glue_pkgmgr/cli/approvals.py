@@ -14,6 +14,7 @@ from glue_pkgmgr.cli.session import Session, today
 
 if TYPE_CHECKING:
     from glue_pkgmgr.core.allowlist import Approval
+    from glue_pkgmgr.core.withdrawal import Withdrawal
 
 
 @click.command(
@@ -23,12 +24,37 @@ if TYPE_CHECKING:
 )
 @click.pass_obj
 def command(session: Session) -> None:
-    """Show every approval, in the order of the file; those that no longer count are marked expired."""
-    approvals = session.project().approvals().approvals
+    """Show every approval, in the order of the file; those that no longer count are marked expired.
+
+    Below them stand the releases that were withdrawn, which no approval covers.
+    """
+    allowlist = session.project().approvals()
+    approvals, withdrawn = allowlist.approvals, allowlist.withdrawn
+    below: list[str | Table] = ["", _withdrawn_table(withdrawn)] if withdrawn else []
     session.output.result(
-        {"approvals": [approval_data(one, today()) for one in approvals]},
+        {
+            "approvals": [approval_data(one, today()) for one in approvals],
+            "withdrawn": [withdrawal_data(one) for one in withdrawn],
+        },
         approval_table(approvals, today()) if approvals else "nothing is approved yet; see `approve --help`",
+        *below,
     )
+
+
+def withdrawal_data(withdrawal: Withdrawal) -> dict[str, object]:
+    """Return a withdrawal as programs read it."""
+    return {
+        "project": withdrawal.project,
+        "versions": str(withdrawal.versions),
+        "withdrawn_by": withdrawal.withdrawn_by,
+        "reason": withdrawal.reason,
+        "on": withdrawal.on.isoformat() if withdrawal.on else None,
+    }
+
+
+def _withdrawn_table(withdrawn: Sequence[Withdrawal]) -> Table:
+    rows = [(one.project, str(one.versions), one.withdrawn_by, str(one.on or ""), one.reason) for one in withdrawn]
+    return Table(("withdrawn", "versions", "by", "on", "reason"), rows)
 
 
 def approval_table(approvals: Sequence[Approval], today: date) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,18 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glue_pkgmgr.cli.approvals import approval_data, approval_table
+from glue_pkgmgr.cli.author import author
 from glue_pkgmgr.cli.help_text import examples
 from glue_pkgmgr.cli.output import Table
 from glue_pkgmgr.cli.refusals import missing_data, missing_table
 from glue_pkgmgr.cli.session import Session, today
 from glue_pkgmgr.errors import SettingsError
-from glue_pkgmgr.process import run
 
 if TYPE_CHECKING:
     from glue_pkgmgr.project import Project
     from glue_pkgmgr.verbs.resolve import MissingApproval
-
-_ANSWER_SECONDS = 5.0
 
 
 @click.command(
@@ -59,7 +56,7 @@ def command(session: Session, /, *, requests: tuple[str, ...], closure: bool, ye
     """
     if not given["reason"]:
         raise click.UsageError("Missing option '--reason'.")
-    terms = {**given, "by": given["by"] or _somebody(), "until": given["until"] and given["until"].date()}
+    terms = {**given, "by": given["by"] or author(), "until": given["until"] and given["until"].date()}
     project = session.project()
     if not closure:
         added = project.approve(requests, **terms)
@@ -106,15 +103,3 @@ def _asked(session: Session, shown: Table | str) -> bool:
             "nothing was approved: there is no terminal to ask at; pass --yes if all of it is wanted"
         )
     return click.confirm("approve all of these?", err=True)
-
-
-def _somebody() -> str:
-    """Return the name that git gives this user, else the login name. Raises: SettingsError if there is none."""
-    try:
-        name = run(["git", "config", "user.name"], timeout=_ANSWER_SECONDS).stdout.strip()
-    except SettingsError:  # no git on this machine
-        name = ""
-    name = name or os.environ.get("USER", "")
-    if not name:
-        raise SettingsError("nobody to name as the one who approves; say it with --by NAME")
-    return name

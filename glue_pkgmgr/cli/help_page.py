@@ -10,6 +10,8 @@ VERBS: Mapping[str, str] = {
     "init": "Write the settings file and an empty allow-list.",
     "build": "Build a project's wheel and sdist, reproducibly.",
     "publish": "Build, upload and verify an internal project.",
+    "withdraw": "Take back a release of our own.",
+    "restore": "Let a withdrawn release be used again.",
     "approve": "Add approvals to the allow-list.",
     "revoke": "Remove approvals from the allow-list.",
     "approvals": "Show the allow-list.",

@@ -10,6 +10,7 @@ import click
 
 from glue_pkgmgr.cli.carry import export, import_
 from glue_pkgmgr.cli.help_text import InOrder, examples
+from glue_pkgmgr.cli.launches import launch_data
 from glue_pkgmgr.cli.output import Output, Table
 from glue_pkgmgr.cli.session import Session
 from glue_pkgmgr.errors import EXIT_DONE, NotApproved, NotInstallable, SettingsError
@@ -78,7 +79,8 @@ def verify(session: Session) -> int:
     session.output.result(_data(report), *_shown(report))
     if not (wrong := len(report.deviations)):
         return EXIT_DONE
-    session.output.conclude(f"{_count(wrong, 'deviation')} from locks and settings; see mirror sync")
+    remedy = "mirror sync --prune" if report.extra else "mirror sync"
+    session.output.conclude(f"{_count(wrong, 'deviation')} from locks and settings; see {remedy}")
     return NotApproved.exit_code
 
 
@@ -150,7 +152,7 @@ def _data(report: MirrorReport, pruned: Sequence[Unlocked] = ()) -> dict[str, ob
             {
                 "release": str(one),
                 "internal": one.internal,
-                "used_by": [_launch(launch) for launch in one.used_by],
+                "used_by": [launch_data(launch) for launch in one.used_by],
                 "pruned": one in pruned,
             }
             for one in report.unlocked
@@ -158,16 +160,6 @@ def _data(report: MirrorReport, pruned: Sequence[Unlocked] = ()) -> dict[str, ob
         "deviations": [
             {"where": one.where, "what": one.what, "detail": one.detail or None} for one in report.deviations
         ],
-    }
-
-
-def _launch(launch: LaunchRecord) -> dict[str, object]:
-    return {
-        "launch": launch.launch,
-        "job": launch.job,
-        "run": launch.run,
-        "by": launch.by,
-        "time": launch.time.isoformat(),
     }
 
 
