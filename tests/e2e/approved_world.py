@@ -218,7 +218,8 @@ def _pip_of_glue(folder: Path) -> Path:
     """Make `folder` with the pip of the Glue image in it, and return it."""
     finished = run(
         [
-            *(find_uv_bin(), "pip", "install", "--quiet", "--python", sys.executable, "--target", folder),
+            *(find_uv_bin(), "pip", "install", "--quiet", "--compile-bytecode", "--python", sys.executable),
+            *("--target", folder),
             f"pip=={GLUE.preinstalled[project_name('pip')]}",
         ],
         env=installer_environment(os.environ, configured_index(os.environ)),
