@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from packaging.tags import Tag
 from packaging.utils import (
@@ -52,6 +53,26 @@ def parse_filename(filename: str) -> Distribution:
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion) as e:
         raise InvalidFilename(f"{filename!r} is not the file name of a wheel or an sdist: {e}") from e
     return Distribution(filename=filename, project=ProjectName(name), version=version)
+
+
+def written_version(filename: str) -> Version | None:
+    """Return the version that `parse_filename` finds in a name if it finds one, without a look at all the rest.
+
+    None where no version stands in its place; then `parse_filename` refuses the name. It may do so all the same
+    where there is one. A page with thousands of files is gone through in this way first.
+    """
+    if filename.endswith(".whl"):
+        _, _, rest = filename.partition("-")
+        return _version(rest.partition("-")[0])
+    return _version(filename.removesuffix(".zip").removesuffix(".tar.gz").rpartition("-")[2])
+
+
+@lru_cache(maxsize=1 << 14)
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
 
 
 def sha256_hex(chunks: Iterable[bytes]) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from glue_pkgmgr.core.allowlist import AllowList, Approval, names
-from glue_pkgmgr.core.distribution import Distribution, InvalidFilename, parse_filename
+from glue_pkgmgr.core.distribution import Distribution, InvalidFilename, parse_filename, written_version
 from glue_pkgmgr.core.licence import LicenceRule
 from glue_pkgmgr.core.lookalikes import lookalike
 from glue_pkgmgr.core.names import ProjectName
@@ -66,11 +67,19 @@ class AllowedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowedPage:
-    """The page of a project, split in two. `allowed` is sorted best first within each version."""
+    """The page of a project, split in two. `allowed` is sorted best first within each version.
+
+    `tell_hidden` returns the files that are hidden. Mostly nobody asks, and there may be thousands.
+    """
 
     project: ProjectName
     allowed: tuple[AllowedFile, ...]
-    hidden: tuple[Hidden, ...]
+    tell_hidden: Callable[[], tuple[Hidden, ...]] = field(repr=False, compare=False)
+
+    @property
+    def hidden(self) -> tuple[Hidden, ...]:
+        """The files the resolver does not see, in the order of the index; those refused later come last."""
+        return self.tell_hidden()
 
     def of(self, version: Version) -> tuple[AllowedFile, ...]:
         """Return the allowed files of one version, best first."""
@@ -85,7 +94,7 @@ class AllowedPage:
         return replace(
             self,
             allowed=tuple(one for one in self.allowed if one.distribution.version != version),
-            hidden=(*self.hidden, *hidden),
+            tell_hidden=lambda: (*self.hidden, *hidden),
         )
 
     @property
@@ -149,20 +158,38 @@ class Policy:
         """
         if (ours := self.taken_for(page.project)) is not None:
             hidden = tuple(_hidden(file, Reason.LOOK_ALIKE, str(ours)) for file in page.files)
-            return AllowedPage(project=page.project, allowed=(), hidden=hidden)
-        kept: list[AllowedFile] = []
-        held_back: list[Hidden] = []
-        named = [(file, _named(file)) for file in page.files]
-        with_wheels = {it.version for _, it in named if it is not None and it.is_wheel}
-        for file, distribution in named:
-            judged = self._judge(page.project, file, distribution, with_wheels)
-            if isinstance(judged, AllowedFile):
-                kept.append(judged)
-            else:
-                held_back.append(judged)
+            return AllowedPage(project=page.project, allowed=(), tell_hidden=lambda: hidden)
+        # A look at the versions rules out nearly all of a page with thousands of files. Whoever wants to know why
+        # some are hidden has all of them judged.
+        written = [(file, written_version(file.filename)) for file in page.files]
+        # By spelling, since `===` tells 1.0 from 1.0.0; one that may be used lets all equal ones be looked at.
+        spellings = {str(version): version for _, version in written if version is not None}
+        usable = {version for version in spellings.values() if self._may_be_used(page.project, version)}
+        possible = [file for file, version in written if version in usable]
+        kept = [one for one in self._judged(page.project, possible) if isinstance(one, AllowedFile)]
         # By name too: the order of the index must not show, and a higher build number goes first.
         kept.sort(key=lambda it: (it.distribution.version, -it.rank, it.file.filename), reverse=True)
-        return AllowedPage(project=page.project, allowed=tuple(kept), hidden=tuple(held_back))
+
+        @cache
+        def hidden_files() -> tuple[Hidden, ...]:
+            return tuple(one for one in self._judged(page.project, page.files) if isinstance(one, Hidden))
+
+        return AllowedPage(project=page.project, allowed=tuple(kept), tell_hidden=hidden_files)
+
+    def _may_be_used(self, project: ProjectName, version: Version) -> bool:
+        """Whether some file of the release could be allowed, whatever else is to be said of it."""
+        return (
+            self.runtime.preinstalled.get(project) == version
+            or self._assumes(project, version)
+            or self.allowlist.allows(project, version, today=self.now.date(), runtime=self.runtime)
+        )
+
+    def _judged(self, project: ProjectName, files: Iterable[IndexFile]) -> Iterator[AllowedFile | Hidden]:
+        """Yield the judgement of each file. `files` has all files of a version, or none."""
+        named = [(file, _named(file)) for file in files]
+        with_wheels = {it.version for _, it in named if it is not None and it.is_wheel}
+        for file, distribution in named:
+            yield self._judge(project, file, distribution, with_wheels)
 
     def _judge(
         self,

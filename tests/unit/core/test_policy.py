@@ -4,11 +4,13 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from glue_pkgmgr.core.allowlist import AllowList, make_approval
-from glue_pkgmgr.core.names import project_name
+from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.policy import Hidden, Policy, Reason, summarise
 from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
@@ -252,6 +254,41 @@ def test_an_sdist_counts_as_a_wheel_to_be_only_where_there_is_no_wheel_of_any_pl
     )
     assert reason(rules, file("acme-1.0.tar.gz", hashes={})) is Reason.NO_HASH
     assert reason(rules, file("acme-1.0.tar.gz", upload_time=NOW)) is Reason.TOO_YOUNG
+
+
+# A page is gone through by its versions first
+
+spellings = st.sampled_from(["1.0", "1.0.0", "v1.0", "1", "1.0rc1", "1.0+x", "1!1.0", "2.0", "9.9.9", "x", ""])
+endings = st.sampled_from(
+    [
+        "-py3-none-any.whl",
+        "-1-py3-none-any.whl",
+        "-cp311-cp311-win32.whl",
+        ".tar.gz",
+        ".zip",
+        ".exe",
+        "-b.whl",
+        "-.whl",
+    ]
+)
+names = st.builds(
+    "{}-{}{}".format, st.sampled_from(["acme", "Acme", "acme_x", "other", "-", ""]), spellings, endings
+)
+
+
+@given(
+    st.lists(names | st.text(max_size=9), max_size=8, unique=True),
+    st.sampled_from(["==1.0", "===1.0", "===1.0.0", ">=1", "==1.0rc1", "!=1.0", "==1.0+x", "==7"]),
+    st.booleans(),
+    st.sampled_from([None, {}, {ACME: SpecifierSet("==1.0rc1")}]),
+)
+def test_every_file_of_a_page_is_allowed_or_hidden(
+    filenames: list[str], versions: str, build_sdists: bool, assumed: dict[ProjectName, SpecifierSet] | None
+) -> None:
+    rules = policy(versions, rules={"build_sdists": build_sdists, "assumed": assumed})
+    allowed, hidden = split_names(rules, *filenames)
+    # The hidden ones are found by a judgement of every single file, the allowed ones are not.
+    assert sorted([*allowed, *(name for name, _ in hidden)]) == sorted(filenames)
 
 
 # Licences
