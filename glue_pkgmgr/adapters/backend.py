@@ -100,6 +100,23 @@ def build_distribution(
         return Path(builder.build(kind, out))
 
 
+def backend_requirements(
+    source: Path, *, python: Path, install: Install, hooks: Hooks
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Return what the project in folder `source` requires to be built, and what its backend asks for beside it.
+
+    `install` gets the first before the backend is asked for the second, for its sdist and its wheel. Nothing is
+    built.
+
+    Raises: as `build_distribution`.
+    """
+    with _build_errors(source):
+        builder = ProjectBuilder(source, python_executable=os.fspath(python), runner=hooks)
+        install(builder.build_system_requires)
+        asked = builder.get_requires_for_build("sdist") | builder.get_requires_for_build("wheel")
+        return frozenset(builder.build_system_requires), frozenset(asked)
+
+
 @contextmanager
 def _build_errors(source: Path) -> Iterator[None]:
     failed = f"cannot build {source.resolve().name}"

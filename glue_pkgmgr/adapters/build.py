@@ -2,94 +2,147 @@
 
 from __future__ import annotations
 
-import copy
-import gzip
+import platform
+import re
 import tarfile
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import uv
-
-from glue_pkgmgr.adapters.backend import (
-    INSTALL_SECONDS,
-    SOURCE_DATE,
-    Hooks,
-    build_distribution,
-    credentials,
-    last_words,
-    new_environment,
+from glue_pkgmgr.adapters.backend import Hooks, backend_requirements, build_distribution, new_environment
+from glue_pkgmgr.adapters.build_requirements import (
+    PinnedRequirements,
+    RequirementsResolver,
+    build_lock_digest,
+    read_build_lock,
+    write_build_lock,
 )
+from glue_pkgmgr.adapters.reproducible import normalise_sdist, normalise_wheel
+from glue_pkgmgr.core.build_lock import FILENAME, BuildLock, build_requirements
 from glue_pkgmgr.core.built_file import BuiltFile
+from glue_pkgmgr.core.built_project import BuildInputs, BuiltProject
 from glue_pkgmgr.core.distribution import parse_filename, sha256_hex
-from glue_pkgmgr.errors import IndexAccessError, SettingsError
-from glue_pkgmgr.index_source import configured_index, installer_environment
-from glue_pkgmgr.process import run
+from glue_pkgmgr.errors import SettingsError
+from glue_pkgmgr.index_source import installer_environment
+from glue_pkgmgr.ports import Progress
 
 _HOOK_SECONDS = 1800.0
 _CHUNK = 1024 * 1024
-# A build backend is other people's code: it gets no credentials it has no use for.
-_WITHHELD = ("AWS_", "TWINE_")
+# A build backend is other people's code: it gets no credentials it has no use for. Nor is it told of folders of
+# ours that could change what it imports, or find it another configuration.
+_WITHHELD = ("AWS_", "TWINE_", "PYTHON", "XDG_")
+_SECRET = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIAL|API_?KEY|PRIVATE_KEY", re.IGNORECASE)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _silent(text: str) -> None:
+    """Tell nobody."""
 
 
 class ProjectBuild:
     """Builds with `build` and the backend that the project names; satisfies `ports.Builder`.
 
-    Build requirements come from the index pip is configured to use and from nowhere else. The backend runs
-    in an environment of its own, which lives as long as one build.
+    Build requirements are those that the project's `pylock.build.toml` pins, from the index pip is configured to
+    use and from nowhere else. Where it has no such file, one is made; releases younger than `minimum_age` are not
+    taken into it. The backend runs in an environment of its own, which lives as long as one build.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        minimum_age: timedelta,
+        clock: Callable[[], datetime] = _now,
+        progress: Progress = _silent,
+    ) -> None:
         self._environ = environ
+        self._minimum_age = minimum_age
+        self._clock = clock
+        self._progress = progress
 
-    def build(self, source: Path, out: Path) -> Sequence[BuiltFile]:
+    def build(self, source: Path, out: Path, *, renew: bool = False) -> BuiltProject:
         """Build the project in folder `source` into folder `out`: its sdist, then the wheel from that sdist.
 
         Equal sources give equal bytes, whatever the folder, time, time zone, umask or user. Files of the
-        same names in `out` are replaced once both are built.
+        same names in `out` are replaced once both are built. `renew` pins the build requirements anew first.
 
-        Raises: SettingsError with the backend's own last words when the project cannot be built;
-        IndexAccessError when its build requirements cannot be had.
-        Source: PEP 517 (hooks), PEP 518 (requirements), PEP 625 (sdists).
+        Raises: SettingsError with the backend's own last words when the project cannot be built, or when its
+        pins no longer fit; NotInstallable when nothing old enough satisfies its build requirements, or the index
+        has other bytes than were pinned; IndexAccessError when they cannot be had.
+        Source: PEP 517 (hooks), PEP 518 (requirements), PEP 625 (sdists), PEP 751 (pins).
         """
         if not (source / "pyproject.toml").is_file():
             raise SettingsError(f"nothing to build in {source}: it has no pyproject.toml; name a project's folder")
         with _scratch(out) as scratch:
             python = new_environment(scratch / "environment", self._environ)
-            build_one = partial(
-                build_distribution,
-                out=scratch,
-                python=python,
-                install=partial(self._install, python),
-                hooks=Hooks(self._hook_environment(), python, timeout=_HOOK_SECONDS),
-            )
+            hooks = Hooks(self._hook_environment(scratch), python, timeout=_HOOK_SECONDS)
+            lock = None if renew else read_build_lock(source)
+            if lock is None:
+                lock = self._pinned(source, python, hooks)
+            install = PinnedRequirements(self._environ, python, lock, source).install
+            build_one = partial(build_distribution, out=scratch, python=python, install=install, hooks=hooks)
             sdist = build_one("sdist", source)
-            _normalise(sdist)
+            normalise_sdist(sdist)
             wheel = build_one("wheel", _unpack(sdist, scratch / "source"))
-            return [_moved(file, out) for file in (sdist, wheel)]
+            normalise_wheel(wheel)
+            inputs = BuildInputs(
+                lock_sha256=build_lock_digest(source), pins=lock.pins, python=platform.python_version()
+            )
+            return BuiltProject(files=tuple(_moved(file, out) for file in (sdist, wheel)), inputs=inputs)
 
-    def _install(self, python: Path, requirements: Collection[str]) -> None:
-        wanted = sorted(requirements)
-        if not wanted:
-            return
-        index = configured_index(self._environ)
-        finished = run(
-            [uv.find_uv_bin(), "pip", "install", "--quiet", "--python", python, "--", *wanted],
-            env=installer_environment(self._environ, index),
-            timeout=INSTALL_SECONDS,
-            secrets=credentials(index),
-        )
-        if not finished.ok:
-            raise IndexAccessError(
-                f"cannot install the build requirements {', '.join(wanted)} from {index.redacted}: "
-                f"{last_words(finished)}"
+    def _pinned(self, source: Path, python: Path, hooks: Hooks) -> BuildLock:
+        """Pin what the project in `source` needs to be built, keep that beside it, and return it."""
+        self._progress(f"pinning what {source.resolve().name} is built with")
+        resolver = RequirementsResolver(self._environ, python, self._newest())
+
+        def closure(requires: Collection[str], asked: Collection[str] = ()) -> BuildLock:
+            static, dynamic = build_requirements(requires), build_requirements(asked)
+            return BuildLock(
+                requires=static,
+                asked=dynamic,
+                pins=resolver.pins(sorted({*static, *dynamic})),
+                minimum_age_days=self._minimum_age.days,
             )
 
-    def _hook_environment(self) -> dict[str, str]:
-        kept = installer_environment(self._environ, None)
-        return {k: v for k, v in kept.items() if not k.startswith(_WITHHELD) and k != "PYTHONPATH"}
+        def install(requires: Collection[str]) -> None:
+            PinnedRequirements(self._environ, python, closure(requires), source).install(requires)
+
+        requires, asked = backend_requirements(source, python=python, install=install, hooks=hooks)
+        lock = closure(requires, asked)
+        # Without a requirement there is nothing to keep, unless there was something before.
+        if lock.wanted or (source / FILENAME).exists():
+            write_build_lock(source, lock)
+            self._progress(f"wrote {source / FILENAME}: keep it in git")
+        return lock
+
+    def _newest(self) -> datetime | None:
+        return self._clock() - self._minimum_age if self._minimum_age else None
+
+    def _hook_environment(self, scratch: Path) -> dict[str, str]:
+        """Return what a backend gets of our environment: nothing secret, nothing that changes what it builds."""
+        home = scratch / "home"
+        home.mkdir()
+        kept = {
+            name: value
+            for name, value in installer_environment(self._environ, None).items()
+            if not name.startswith(_WITHHELD) and not _SECRET.search(name)
+        }
+        before = self._environ.get("HOME", "")
+        return {
+            **kept,
+            "HOME": str(home),
+            # Says which checkouts of other users git may read: a backend may ask it for the version.
+            "GIT_CONFIG_GLOBAL": self._environ.get("GIT_CONFIG_GLOBAL") or str(Path(before) / ".gitconfig"),
+            "LC_ALL": "C.UTF-8",
+            "PYTHONNOUSERSITE": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
 
 
 @contextmanager
@@ -102,34 +155,6 @@ def _scratch(out: Path) -> Iterator[Path]:
         raise SettingsError(f"cannot write to {out}: {e.strerror}; check the folder and free space") from e
     with folder as path:
         yield Path(path).resolve()
-
-
-def _normalise(sdist: Path) -> None:
-    """Rewrite `sdist` so that its bytes depend on names, contents and execute bits only.
-
-    Backends differ in what they put into an archive: owner, umask, times of files and of the archive itself.
-    """
-    normal = sdist.with_name(f"{sdist.name}.normal")
-    with (
-        tarfile.open(sdist, "r:gz") as old,
-        normal.open("wb") as file,
-        # No name and a fixed time: gzip's header would tell both.
-        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=SOURCE_DATE) as zipped,
-        tarfile.open(mode="w", fileobj=zipped, format=tarfile.PAX_FORMAT) as new,
-    ):
-        for member in sorted(old.getmembers(), key=lambda member: member.name):
-            new.addfile(_anonymous(member), old.extractfile(member) if member.isreg() else None)
-    normal.replace(sdist)
-
-
-def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    executable = member.isdir() or bool(member.mode & 0o100)
-    anonymous = copy.copy(member)  # `TarInfo.replace` came with Python 3.11.4
-    anonymous.mtime, anonymous.mode = SOURCE_DATE, 0o755 if executable else 0o644
-    anonymous.uid, anonymous.gid, anonymous.uname, anonymous.gname = 0, 0, "", ""
-    # They rank above the fields, and hold times too; tarfile writes anew those that long names need.
-    anonymous.pax_headers = {}
-    return anonymous
 
 
 def _unpack(sdist: Path, folder: Path) -> Path:

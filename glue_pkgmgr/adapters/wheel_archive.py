@@ -10,7 +10,7 @@ import stat
 import time
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
@@ -27,6 +27,7 @@ MOST_BYTES = 1024**3
 _PURE = frozenset({"py3-none-any", "py2-none-any"})
 _ELF = b"\x7fELF"  # how every program and library of Linux begins
 _TIME = time.gmtime(SOURCE_DATE)[:6]
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 def write_pure_wheel(built: Path, target: Path, sdist: Distribution, *, most_bytes: int = MOST_BYTES) -> None:
@@ -44,9 +45,24 @@ def write_pure_wheel(built: Path, target: Path, sdist: Distribution, *, most_byt
             infos = _members(old, built.name, most_bytes)
             folder = _metadata_folder(infos, built.name)
             _require_same_release(old.read(f"{folder}/METADATA"), built.name, sdist)
-            _rewrite(old, new, infos, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as e:
+            _rewrite(old, new, infos, folder, _require_no_program)
+    except _DAMAGE as e:
         raise NotInstallable(f"the build of {sdist.filename} gave no readable wheel: {e}") from e
+
+
+def rewrite_wheel(built: Path, target: Path, *, most_bytes: int = MOST_BYTES) -> None:
+    """Write the wheel `built`, pure or not, to `target`, so that equal files give equal bytes.
+
+    What they depend on is told in `write_pure_wheel`.
+
+    Raises: NotInstallable when the wheel is damaged or has a name in it that leads outside.
+    """
+    try:
+        with zipfile.ZipFile(built) as old, zipfile.ZipFile(target, "w") as new:
+            infos = _members(old, built.name, most_bytes)
+            _rewrite(old, new, infos, _metadata_folder(infos, built.name), _any_content)
+    except _DAMAGE as e:
+        raise NotInstallable(f"{built.name}, as built, is no readable wheel: {e}") from e
 
 
 def _require_pure_name(filename: str, sdist: Distribution) -> None:
@@ -72,6 +88,8 @@ def _members(archive: zipfile.ZipFile, filename: str, most_bytes: int) -> dict[s
         raise NotInstallable(f"{filename}, as built, holds a file twice")
     if astray := next((name for name in infos if name.startswith("/") or ".." in name.split("/")), None):
         raise NotInstallable(f"{filename}, as built, holds {astray!r}, which leads outside")
+    if link := next((info.filename for info in files if stat.S_ISLNK(info.external_attr >> 16)), None):
+        raise NotInstallable(f"{filename}, as built, holds {link!r}, a link: installers would make a file of it")
     if sum(info.file_size for info in files) > most_bytes:
         raise NotInstallable(f"{filename}, as built, has more than {most_bytes} bytes")
     return infos
@@ -96,16 +114,28 @@ def _require_same_release(metadata: bytes, filename: str, sdist: Distribution) -
         raise NotInstallable(f"the METADATA of {filename}, as built, is of another release: {name} {version}")
 
 
+def _require_no_program(name: str, content: bytes) -> None:
+    if content.startswith(_ELF):
+        raise NotInstallable(f"the build is not pure Python: {name} is a program or library for Linux")
+
+
+def _any_content(name: str, content: bytes) -> None:
+    """Refuse nothing."""
+
+
 def _rewrite(
-    old: zipfile.ZipFile, new: zipfile.ZipFile, infos: Mapping[str, zipfile.ZipInfo], folder: str
+    old: zipfile.ZipFile,
+    new: zipfile.ZipFile,
+    infos: Mapping[str, zipfile.ZipInfo],
+    folder: str,
+    require: Callable[[str, bytes], None],
 ) -> None:
     record = f"{folder}/RECORD"
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     for name in sorted(infos.keys() - {record}, key=lambda name: (name.startswith(f"{folder}/"), name)):
         content = old.read(infos[name])
-        if content.startswith(_ELF):
-            raise NotInstallable(f"the build is not pure Python: {name} is a program or library for Linux")
+        require(name, content)
         new.writestr(_plain(name, executable=bool(infos[name].external_attr >> 16 & stat.S_IXUSR)), content)
         rows.writerow([name, f"sha256={_urlsafe_sha256(content)}", len(content)])
     rows.writerow([record, "", ""])
