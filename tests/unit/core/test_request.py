@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import re
 import string
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.requirements import Requirement
 
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.request import RequestItem, parse_item, parse_items, parse_request
 from glue_pkgmgr.errors import SettingsError
 
+# A normal name, normal extras, comparisons with what can only be versions.
+SHOWN = (
+    r"[a-z0-9]+(-[a-z0-9]+)*(\[[a-z0-9]+(-[a-z0-9]+)*(,[a-z0-9]+(-[a-z0-9]+)*)*\])?"
+    r"((^|,)?(===|[=!~<>]=|[<>])[A-Za-z0-9.!+_*-]+)*"
+)
 NAME_CHARACTERS = string.ascii_letters + string.digits + "-_."
 names = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,10}[A-Za-z0-9])?", fullmatch=True)
 versions = st.from_regex(
@@ -54,7 +61,39 @@ def test_nothing_gets_through_behind_a_good_item(item: str, tail: str) -> None:
     assert_harmless(item + tail)
 
 
+# What an installer would take for something else than a release, or a shell for more than a word.
+SMUGGLED = st.sampled_from(
+    [
+        *("-e .", "-r x.txt", "--index-url=http://127.0.0.1/", "--extra-index-url", "--pre", "--hash=sha256:00"),
+        *(
+            "http://127.0.0.1/a.whl",
+            "git+ssh://h/a",
+            "file:///a.whl",
+            "s3://b/a.whl",
+            "//h/a",
+            "./a",
+            "../a",
+            "/a",
+        ),
+        *(" @ ", "@", "#egg=a", "#sha256=00", "; python_version > '3'", "; extra == 'x'", ";", "\\", "\\\n"),
+        *("\n", "\r", "\r\n", "\t", "\0", "\x1b[0m", "\u2028", "\u200b", "\ufeff", "\uff1d", "\u0430", "\u0660"),
+        *("$(a)", "${A}", "`a`", "|", "&", "%41", "'", '"', "(", ")", "{", "}", "<", ">", "!", "*", "~", "^"),
+    ]
+)
+
+
+@given(st.lists(st.one_of(items, SMUGGLED, st.sampled_from([",", " ", "[", "]", "=="])), min_size=1, max_size=6))
+def test_nothing_is_smuggled_in_anywhere(pieces: list[str]) -> None:
+    assert_harmless("".join(pieces))
+
+
+@given(items, SMUGGLED, st.integers(0, 40))
+def test_nothing_is_smuggled_into_a_good_item(item: str, smuggled: str, position: int) -> None:
+    assert_harmless(item[:position] + smuggled + item[position:])
+
+
 def assert_harmless(text: str) -> None:
+    """Whatever is accepted is, as it goes on from here, releases by name and nothing an installer may misread."""
     try:
         request = parse_request(text)
     except SettingsError:
@@ -63,9 +102,16 @@ def assert_harmless(text: str) -> None:
         shown = str(item)
         assert shown.isascii()
         assert shown.isprintable()
-        assert not set(shown) & set(" ;@/\\:#'\"(){}$&|%"), shown
-        assert "--" not in shown.partition("=")[2].replace("==", "")
+        assert not set(shown) & set(" ;@/\\:#'\"(){}$&|%`^?"), shown
+        assert "--" not in shown
+        assert shown[0].isalnum()
+        assert re.fullmatch(SHOWN, shown), shown
         assert all(character in NAME_CHARACTERS for character in item.project)
+        assert parse_item(shown) == item
+        requirement = Requirement(shown)
+        assert requirement.url is None
+        assert requirement.marker is None
+    assert parse_request(",".join(map(str, request))) == request
 
 
 @pytest.mark.parametrize("text", ["boto3=1.40.61", "boto3>=1,=2", "pkg[extra]=1"])
