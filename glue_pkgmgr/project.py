@@ -26,7 +26,7 @@ from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import Request, parse_items, parse_request
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
-from glue_pkgmgr.errors import NotApproved, NotInstallable, SettingsError
+from glue_pkgmgr.errors import GluePkgmgrError, NotApproved, NotInstallable, SettingsError
 from glue_pkgmgr.settings import FILENAME, Bundle, JobSettings, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -34,15 +34,24 @@ if TYPE_CHECKING:
     from glue_pkgmgr.adapters.codeartifact import CodeArtifact
     from glue_pkgmgr.adapters.glue import GlueJobs
     from glue_pkgmgr.adapters.logs import CloudWatchLogs
+    from glue_pkgmgr.adapters.metadata import WheelMetadata
+    from glue_pkgmgr.adapters.proof import InstallProof
+    from glue_pkgmgr.adapters.publish_records import PublishRecordFolder
     from glue_pkgmgr.adapters.records import RecordFolder
     from glue_pkgmgr.adapters.s3 import S3Staging
     from glue_pkgmgr.adapters.sdist import SdistWheels
     from glue_pkgmgr.adapters.simple_index import SimpleIndex
+    from glue_pkgmgr.adapters.upload import TwineUploader
     from glue_pkgmgr.adapters.uv import UvResolver
     from glue_pkgmgr.core.allowlist import AllowList, Approval
     from glue_pkgmgr.core.built_file import BuiltFile
+    from glue_pkgmgr.core.built_project import BuiltProject
     from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
     from glue_pkgmgr.core.lockfile import Lock, Pin
+    from glue_pkgmgr.core.publish_plan import PublishPlan
+    from glue_pkgmgr.core.publish_record import Commit, PublishRecord
+    from glue_pkgmgr.core.release_checks import Finding as ReleaseFinding
+    from glue_pkgmgr.core.release_checks import ReleaseRules
     from glue_pkgmgr.local.lifecycle import StandInStatus
     from glue_pkgmgr.local.state import StandIn
     from glue_pkgmgr.ports import Advisories, Clock, Progress
@@ -55,7 +64,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs.launch import Event, Launched
     from glue_pkgmgr.verbs.lock import Locked
     from glue_pkgmgr.verbs.mirrored import MirrorReport, Places, Unlocked
-    from glue_pkgmgr.verbs.publish import PublishRecord
+    from glue_pkgmgr.verbs.publish import Candidate, Publisher
     from glue_pkgmgr.verbs.resolve import MissingApproval, Refusal, Resolution
     from glue_pkgmgr.verbs.withdraw import OwnRelease, Restored, Uses, Withdrawn
 
@@ -234,38 +243,105 @@ class Project:
 
     # --- our own releases
 
-    def build(self, path: Path, *, out: Path | None = None) -> list[BuiltFile]:
+    def build(
+        self, path: Path, *, out: Path | None = None, lock: bool = False, allow_dev: bool = False
+    ) -> BuiltProject:
         """Build the project in folder `path` into `out` (its own `dist`): sdist and wheel, reproducible.
 
-        Raises: SettingsError when it cannot be built; IndexAccessError when what the build needs cannot be had.
+        What it is built with is pinned in its `pylock.build.toml`; `lock` pins that anew, as does a project that
+        has none yet. The answer tells everything that is found in the files; `allow_dev` lets development and
+        local versions pass.
+
+        Raises: SettingsError when it cannot be built, or its pins no longer fit; NotInstallable when its build
+        requirements cannot be pinned or have other bytes than pinned; IndexAccessError when they cannot be had.
         """
         from glue_pkgmgr.adapters.build import ProjectBuild
+        from glue_pkgmgr.adapters.release_reader import ReleaseReader
 
         self._progress(f"building {path.resolve().name}")
-        return verbs.build.build(path, builder=ProjectBuild(self._environ), out=out)
+        return verbs.build.build(
+            path,
+            builder=ProjectBuild(
+                self._environ,
+                minimum_age=self.settings.policy.minimum_age,
+                clock=self.clock,
+                progress=self._progress,
+            ),
+            reader=ReleaseReader(),
+            rules=self._release_rules(allow_dev=allow_dev),
+            out=out,
+            renew=lock,
+        )
 
-    def publish(self, path: Path | None = None) -> list[PublishRecord]:
-        """Build and publish the project in `path`, or every project of the settings in their order.
+    def inspect(self, files: Sequence[BuiltFile], *, allow_dev: bool = False) -> tuple[ReleaseFinding, ...]:
+        """Return everything that is found in `files` of a release, built here or elsewhere; errors first."""
+        from glue_pkgmgr.adapters.release_reader import ReleaseReader
 
-        Raises: SettingsError; NotInstallable when other bytes are published already; IndexAccessError;
-        RemoteError. The first failure ends it.
+        return verbs.build.inspect(files, reader=ReleaseReader(), rules=self._release_rules(allow_dev=allow_dev))
+
+    def _release_rules(self, *, allow_dev: bool) -> ReleaseRules:
+        from glue_pkgmgr.core.release_checks import ReleaseRules
+
+        return ReleaseRules(internal=self.settings.policy.internal, allow_dev=allow_dev)
+
+    def publish(
+        self, paths: Sequence[Path] = (), *, dist: Sequence[Path] = (), allow_dev: bool = False
+    ) -> list[PublishRecord]:
+        """Build and publish the projects in `paths`, or those of the settings, and return a record of each.
+
+        With `dist` nothing is built: the wheels and sdists in those folders are published instead. Each project
+        comes after those of the others that it requires. Safe to repeat and to interrupt.
+
+        Raises: SettingsError, and NotInstallable with every reason to refuse, before anything is changed;
+        IndexAccessError; RemoteError. The first failure ends it, and its text says what is published.
         """
-        paths = [path] if path else list(self.settings.projects)
-        if not paths:
+        publisher = self._publisher(allow_dev=allow_dev)
+        return publisher.publish(publisher.plan(self._candidates(paths, dist, allow_dev=allow_dev)))
+
+    def publish_plan(
+        self, paths: Sequence[Path] = (), *, dist: Sequence[Path] = (), allow_dev: bool = False
+    ) -> list[PublishPlan]:
+        """Return what `publish` would do, in its order, reasons to refuse included; nothing is changed.
+
+        Projects are built for it. Raises: SettingsError; IndexAccessError; RemoteError.
+        """
+        publisher = self._publisher(allow_dev=allow_dev)
+        return [one.plan for one in publisher.plan(self._candidates(paths, dist, allow_dev=allow_dev))]
+
+    def _candidates(self, paths: Sequence[Path], dist: Sequence[Path], *, allow_dev: bool) -> list[Candidate]:
+        """Return the files to publish, by release: those in the folders `dist`, or those built of `paths`."""
+        if dist:
+            if paths:
+                raise SettingsError("publish takes folders of projects, or of built files (`dist`), not both")
+            from glue_pkgmgr.adapters.dist_folder import distributions_in
+
+            files = [file for folder in dist for file in distributions_in(folder)]
+            return verbs.publish.candidates_of(files, self.settings.root)
+        folders = list(paths) or list(self.settings.projects)
+        if not folders:
             raise SettingsError("nothing to publish: name a folder, or list folders as `projects` under [publish]")
-        return [self._publish(one) for one in paths]
+        return [self._built_candidate(one, allow_dev=allow_dev) for one in folders]
 
-    def _publish(self, path: Path) -> PublishRecord:
-        from glue_pkgmgr.adapters.upload import TwineUploader
+    def _built_candidate(self, folder: Path, *, allow_dev: bool) -> Candidate:
+        made = self.build(folder, allow_dev=allow_dev)
+        return verbs.publish.Candidate(files=made.files, folder=folder, findings=made.findings)
 
-        return verbs.publish.publish(
-            self.build(path),
-            address=self._approved,
+    def _publisher(self, *, allow_dev: bool) -> Publisher:
+        return verbs.publish.Publisher(
+            approved=self._approved,
+            store=self._store,
             internal=self.settings.policy.internal,
             repositories=self._codeartifact,
             mint=self._mint,
             open_index=self._open_index,
-            open_uploader=lambda url: TwineUploader(url, self._environ),
+            open_uploader=self._open_uploader,
+            check_upload=_check_upload,
+            inspect=lambda files: self.inspect(files, allow_dev=allow_dev),
+            metadata=self._wheel_metadata,
+            prover=self._prover,
+            records=self._publish_records,
+            commit_of=self._commit_of,
+            actor=self._actor,
             clock=self.clock,
             progress=self._progress,
         )
@@ -404,7 +480,6 @@ class Project:
         other files here, or what the settings here refuse; SettingsError; IndexAccessError; RemoteError.
         """
         from glue_pkgmgr.adapters.archive import TarArchives
-        from glue_pkgmgr.adapters.upload import TwineUploader
 
         policy = self.settings.policy
         return verbs.carry.import_archive(
@@ -422,7 +497,7 @@ class Project:
             repositories=self._codeartifact,
             archives=TarArchives(),
             mint=self._mint,
-            open_uploader=lambda url: TwineUploader(url, self._environ),
+            open_uploader=self._open_uploader,
             clock=self.clock,
             progress=self._progress,
         )
@@ -583,6 +658,48 @@ class Project:
         return RecordFolder(self.settings.root / ".glue-pkgmgr" / "records")
 
     @property
+    def _publish_records(self) -> PublishRecordFolder:
+        from glue_pkgmgr.adapters.publish_records import PublishRecordFolder
+
+        return PublishRecordFolder(self.settings.root / ".glue-pkgmgr" / "records" / "published")
+
+    @property
+    def _wheel_metadata(self) -> WheelMetadata:
+        from glue_pkgmgr.adapters.metadata import WheelMetadata
+
+        return WheelMetadata(cache_folder(self._environ) / "metadata")
+
+    @property
+    def _prover(self) -> InstallProof:
+        from glue_pkgmgr.adapters.proof import InstallProof
+        from glue_pkgmgr.local.jobs.interpreters import python_for
+
+        return InstallProof(
+            self._environ,
+            metadata=self._wheel_metadata,
+            find_python=lambda version: python_for(version, self._environ),
+        )
+
+    def _open_uploader(self, url: IndexUrl) -> TwineUploader:
+        from glue_pkgmgr.adapters.upload import TwineUploader
+
+        return TwineUploader(url, self._environ)
+
+    def _commit_of(self, folder: Path) -> Commit | None:
+        from glue_pkgmgr.adapters.source_commit import source_commit
+
+        return source_commit(folder, self._environ)
+
+    def _actor(self) -> str:
+        """Return who is calling: as AWS sees it, or by login name where it cannot be asked."""
+        from glue_pkgmgr.adapters.caller import caller_arn
+
+        try:
+            return caller_arn(self._clients.client("sts"))
+        except GluePkgmgrError:
+            return self._login
+
+    @property
     def _login(self) -> str:
         return self._environ.get("USER") or self._environ.get("LOGNAME") or "unknown"
 
@@ -637,8 +754,6 @@ class Project:
 
     def _bring_built(self, pin: Pin) -> None:
         """Publish the wheel of a pin that was built from an sdist of the store."""
-        from glue_pkgmgr.adapters.upload import TwineUploader
-
         builder = self._sdist_builder
         if builder is None:
             raise NotInstallable(
@@ -652,7 +767,7 @@ class Project:
             builder=builder,
             repositories=self._codeartifact,
             mint=self._mint,
-            open_uploader=lambda url: TwineUploader(url, self._environ),
+            open_uploader=self._open_uploader,
             progress=self._progress,
         )
 
@@ -789,6 +904,13 @@ class Project:
         checked = self._check(request, job.bundle.runtime, job.bundle.may_break)
         self._warn(checked.warnings)
         return checked.closure()
+
+
+def _check_upload(path: Path) -> None:
+    # Here: twine takes a quarter of a second to load, and what is published already needs no look at it.
+    from glue_pkgmgr.adapters.upload import check_upload
+
+    check_upload(path)
 
 
 def _delivery(name: str) -> Delivery:

@@ -8,21 +8,28 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import requests
 import rich
-from twine.exceptions import TwineException
+from packaging.version import Version
+from twine.exceptions import InvalidDistribution, TwineException
 from twine.package import PackageFile
 from twine.repository import Repository
+from twine.sdist import SDist
+from twine.wheel import Wheel
 
 from glue_pkgmgr.adapters.http_session import ONCE, RETRIED_STATUSES, Transport, mounted
+from glue_pkgmgr.core.distribution import parse_filename
 from glue_pkgmgr.core.index_url import USER, IndexUrl, redact
+from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.errors import GluePkgmgrError, IndexAccessError, NotInstallable, SettingsError
 
 _ATTEMPTS = 4
 _LONGEST_PAUSE = 8.0  # seconds
+_LONGEST_ASKED = 30.0  # seconds that a server may have us wait
 _LONGEST_REASON = 300  # characters of a server's answer that are told
 
 
@@ -58,7 +65,7 @@ class TwineUploader:
             pause = next(pauses, None)
             if pause is None or not _worth_another_try(answer):
                 break
-            self._sleep(pause)
+            self._sleep(max(pause, _asked_for(answer)))
         if isinstance(answer, Exception):
             # Not chained: requests' exceptions hold the request, and that the token.
             raise IndexAccessError(
@@ -97,13 +104,57 @@ class TwineUploader:
         return redact(text, [self._index.token])
 
 
+def check_upload(path: Path) -> None:
+    """Read the wheel or sdist at `path` as an upload would, and send nothing.
+
+    Raises: SettingsError when it cannot be read, is damaged, or its metadata is invalid, not UTF-8, or of another
+    release than its name tells.
+    Source: core metadata specifications (encoding: UTF-8).
+    """
+    _package(path)
+
+
 def _package(path: Path) -> PackageFile:
     try:
-        return PackageFile.from_filename(str(path), comment=None)
-    except (TwineException, tarfile.TarError, zipfile.BadZipFile, zlib.error, ValueError, KeyError) as e:
-        raise SettingsError(f"{path.name} is not a distribution an index accepts: {e}; build it again") from e
+        stat = path.stat()
+        return _read(path, stat.st_size, stat.st_mtime_ns)
+    except _UNREADABLE as e:
+        why = " ".join(str(e).split()) or type(e).__name__
+        raise SettingsError(f"{path.name} is not a distribution an index accepts: {why}; build it again") from e
     except OSError as e:
         raise SettingsError(f"cannot read {path}: {e.strerror or e}") from e
+
+
+_UNREADABLE = (
+    *(TwineException, tarfile.TarError, zipfile.BadZipFile, zlib.error),
+    *(ValueError, KeyError, EOFError, RuntimeError),  # RuntimeError: an encrypted archive
+)
+
+
+@lru_cache(maxsize=512)
+def _read(path: Path, size: int, changed: int) -> PackageFile:
+    """Return what twine reads of `path` as it is since `changed`: it hashes a file three ways each time."""
+    try:
+        package = PackageFile.from_filename(str(path), comment=None)
+    except InvalidDistribution as e:
+        raise InvalidDistribution(_not_utf8(path) or str(e)) from e
+    named = parse_filename(path.name)
+    told = package.metadata["name"], package.metadata["version"]
+    if (project_name(told[0]), Version(told[1])) != (named.project, named.version):
+        raise InvalidDistribution(f"its metadata is of {told[0]} {told[1]}")
+    return package
+
+
+def _not_utf8(path: Path) -> str:
+    """Return where metadata stops being UTF-8; '' if that is not what is wrong with it."""
+    with suppress(*_UNREADABLE, OSError):
+        raw = (Wheel if path.suffix == ".whl" else SDist)(str(path)).read()
+        try:
+            raw.decode()
+        except UnicodeDecodeError as e:
+            line = raw[: e.start].count(b"\n") + 1
+            return f"its metadata is not UTF-8: byte 0x{raw[e.start]:02x} in line {line}"
+    return ""
 
 
 def _worth_another_try(answer: requests.Response | requests.RequestException) -> bool:
@@ -118,20 +169,25 @@ def _pauses() -> Iterator[float]:
         yield min(_LONGEST_PAUSE, 0.5 * 2**attempt) * random.uniform(0.5, 1)  # noqa: S311 - not a secret
 
 
+def _asked_for(answer: requests.Response | requests.RequestException) -> float:
+    """Return how many seconds the server asks to wait, within reason; 0 if it does not."""
+    asked = "" if isinstance(answer, Exception) else answer.headers.get("Retry-After", "")
+    return min(_LONGEST_ASKED, float(asked)) if asked.isdecimal() else 0.0
+
+
+_ADVICE = {
+    requests.codes.unauthorized: "the token is expired, revoked or of another domain; mint a new one",
+    requests.codes.payment_required: "a quota is reached: 350 files a release, and what the domain may hold",
+    requests.codes.forbidden: "the token's principal needs codeartifact:PublishPackageVersion on the package",
+    requests.codes.not_found: "check the domain and the repository, and that the token is of this domain",
+    requests.codes.request_entity_too_large: "CodeArtifact accepts files up to 5 GB",
+}
+
+
 def _advice(status: int) -> str:
-    match status:
-        case requests.codes.unauthorized:
-            return "the token is expired, revoked or of another domain; mint a new one"
-        case requests.codes.forbidden:
-            return "the token's principal needs codeartifact:PublishPackageVersion on the package"
-        case requests.codes.not_found:
-            return "check the domain and the repository, and that the token is of this domain"
-        case requests.codes.request_entity_too_large:
-            return "CodeArtifact accepts files up to 5 GB"
-        case _ if status in RETRIED_STATUSES:
-            return f"tried {_ATTEMPTS} times; run again later, files that arrived are not sent twice"
-        case _:
-            return "check the file and the repository"
+    if status in RETRIED_STATUSES:
+        return f"tried {_ATTEMPTS} times; run again later, files that arrived are not sent twice"
+    return _ADVICE.get(status, "check the file and the repository")
 
 
 @contextmanager

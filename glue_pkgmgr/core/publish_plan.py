@@ -196,8 +196,9 @@ def _of_the_name(plan: PublishPlan, standing: Standing) -> Iterable[str]:
         yield (
             f"{plan.repository} offers {plan.project} {_told(standing.offered)} from upstream "
             f"({', '.join(standing.upstreams)}): that is somebody else's project, and an installer takes "
-            "whichever version is the higher. The origin controls of a project say from where its releases may come; close "
-            f"the name to upstreams and publish again: `{close_command(plan.repository, plan.project)}`"
+            "whichever version is the higher. The origin controls of a project say from where its releases may "
+            "come; close the name to upstreams and publish again: "
+            f"`{close_command(plan.repository, plan.project)}`"
         )
 
 

@@ -1,20 +1,50 @@
-"""Verb: the files of an internal release get into the repository, and the index is seen to serve them."""
+"""Verb: the files of internal releases get into the repository, and are seen to be usable from there.
+
+First a plan of everything, which changes nothing; then, if nothing speaks against any of it, release by release:
+the name closed to others, the uploads, the index watched until it serves them, the release installed from it.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
 
+from packaging.metadata import parse_email
 from packaging.version import Version
 
 from glue_pkgmgr.core.built_file import BuiltFile
-from glue_pkgmgr.core.index_url import SHORTEST
-from glue_pkgmgr.core.names import ProjectName
-from glue_pkgmgr.core.repository import RepositoryAddress
-from glue_pkgmgr.errors import IndexAccessError, NotInstallable, SettingsError
-from glue_pkgmgr.ports import Asset, Clock, Mint, OpenIndex, OpenUploader, PackageIndex, Progress, Repositories
+from glue_pkgmgr.core.distribution import InvalidFilename, parse_filename
+from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl
+from glue_pkgmgr.core.names import ProjectName, Release
+from glue_pkgmgr.core.publish_plan import (
+    OURS_ALONE,
+    PublishPlan,
+    Standing,
+    in_order,
+    plan_release,
+    release_of,
+    token_time,
+)
+from glue_pkgmgr.core.publish_record import Commit, PublishRecord
+from glue_pkgmgr.core.release_checks import Finding, Level, errors_of
+from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress
+from glue_pkgmgr.errors import GluePkgmgrError, IndexAccessError, NotInstallable, RemoteError, SettingsError
+from glue_pkgmgr.ports import (
+    Clock,
+    MetadataReader,
+    Mint,
+    OpenIndex,
+    OpenUploader,
+    PackageIndex,
+    Progress,
+    Prover,
+    PublishRecords,
+    Repositories,
+)
 
 _PATIENCE = timedelta(seconds=60)  # CodeArtifact usually shows an upload within a second
 _FIRST_PAUSE = 0.1  # seconds
@@ -22,138 +52,309 @@ _LONGEST_PAUSE = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublishPlan:
-    """What has to be done for one release: `new` files are to be uploaded, `held` ones are there already."""
+class Candidate:
+    """The files of one release that are to be published, and the folder whose commit they come from.
 
-    project: ProjectName
-    version: Version
-    new: tuple[BuiltFile, ...]
-    held: tuple[BuiltFile, ...]
+    `findings` is what the build found in them, None for files that were built elsewhere.
+    """
+
+    files: tuple[BuiltFile, ...]
+    folder: Path
+    findings: tuple[Finding, ...] | None = None
+
+    @property
+    def project(self) -> ProjectName:
+        """The project of the files."""
+        return self.files[0].distribution.project
+
+    @property
+    def version(self) -> Version:
+        """The version of the files."""
+        return self.files[0].distribution.version
+
+
+def candidates_of(files: Iterable[BuiltFile], folder: Path) -> list[Candidate]:
+    """Return `files`, built from what lies in `folder`, by release."""
+    by_release: dict[Release, list[BuiltFile]] = {}
+    for file in files:
+        by_release.setdefault((file.distribution.project, file.distribution.version), []).append(file)
+    return [Candidate(files=tuple(found), folder=folder) for found in by_release.values()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublishRecord:
-    """What was published, and where. `index` is a URL without credentials, `time` aware UTC."""
+class Planned:
+    """A release to publish, and what publishing it would do."""
 
-    project: ProjectName
-    version: Version
-    repository: RepositoryAddress
-    index: str
-    uploaded: tuple[BuiltFile, ...]
-    already: tuple[BuiltFile, ...]
-    time: datetime
-
-    @property
-    def files(self) -> tuple[BuiltFile, ...]:
-        """All files of the release that were meant to be published, uploaded now or earlier."""
-        return (*self.uploaded, *self.already)
+    candidate: Candidate
+    plan: PublishPlan
 
 
-def publish(
-    files: Sequence[BuiltFile],
-    *,
-    address: RepositoryAddress,
-    internal: frozenset[ProjectName],
-    repositories: Repositories,
-    mint: Mint,
-    open_index: OpenIndex,
-    open_uploader: OpenUploader,
-    clock: Clock,
-    progress: Progress,
-    sleep: Callable[[float], None] = time.sleep,
-) -> PublishRecord:
-    """Publish `files`, all of one internal release, to the repository at `address`.
+@dataclass(frozen=True, kw_only=True)
+class Publisher:
+    """Publishes releases of `internal` projects to the repository `approved`, safely to repeat and to interrupt.
 
-    Safe to repeat and to interrupt: files that are there with the same bytes are left alone, and without a
-    new file no token is minted. Before the first upload the project is closed to upstreams, so that nobody
-    else's release of that name can ever come in. At the end the index serves every file with its hash.
-
-    Raises: SettingsError for a project that is not `internal`; NotInstallable, with both digests, when the
-    repository holds or serves other bytes under a file's name; IndexAccessError; RemoteError.
-    Source: CodeArtifact User Guide, "Package origin controls" (a published package: ALLOW, BLOCK).
+    `inspect` returns what is found in files, and each error is a reason to refuse; `check_upload` raises
+    SettingsError for a file that no index accepts. `commit_of` tells the commit of a folder, `actor` who
+    publishes. They are asked only about what is to be uploaded.
     """
-    project, version = _release(files)
-    if project not in internal:
-        raise SettingsError(
-            f"{project} is not listed as internal, so it is not published; if it is yours alone, add it to "
-            "`internal` under [policy] in the settings: then it can come from nowhere else"
-        )
-    todo = plan(files, repositories.assets(address, project, version))
-    if not todo.new:
-        progress(f"{project}=={version} is already published in {address}")
-        index = f"{repositories.endpoint(address)}simple/"
-    else:
-        repositories.set_origin(address, project, publish=True, upstream=False)
-        url = mint(SHORTEST)
-        uploader = open_uploader(url)
-        for file in todo.new:
-            progress(f"uploading {file.filename} to {address}")
-            uploader.upload(file.path)
-        progress(f"waiting until the index serves {project}=={version}")
-        _wait_until_served(open_index(url), project, files, clock=clock, sleep=sleep)
-        index = url.plain
-    return PublishRecord(
-        project=project,
-        version=version,
-        repository=address,
-        index=index,
-        uploaded=todo.new,
-        already=todo.held,
-        time=clock(),
-    )
 
+    approved: RepositoryAddress
+    store: RepositoryAddress
+    internal: frozenset[ProjectName]
+    repositories: Repositories
+    mint: Mint
+    open_index: OpenIndex
+    open_uploader: OpenUploader
+    inspect: Callable[[Sequence[BuiltFile]], Sequence[Finding]]
+    check_upload: Callable[[Path], object]
+    metadata: MetadataReader
+    prover: Prover
+    records: PublishRecords
+    commit_of: Callable[[Path], Commit | None]
+    actor: Callable[[], str]
+    clock: Clock
+    progress: Progress
+    sleep: Callable[[float], None] = field(default=time.sleep)
 
-def plan(files: Sequence[BuiltFile], held: Sequence[Asset]) -> PublishPlan:
-    """Return which of `files`, all of one release, are to be uploaded, given what the repository holds.
+    def plan(self, candidates: Sequence[Candidate]) -> list[Planned]:
+        """Return what publishing `candidates` would do, each after those of them that it requires.
 
-    Raises: NotInstallable naming every file that is there with other bytes; nothing may be uploaded then.
-    """
-    project, version = _release(files)
-    digests = {asset.filename: asset.sha256 for asset in held}
-    different = [file for file in files if digests.get(file.filename, file.sha256) != file.sha256]
-    if different:
-        listed = "\n".join(
-            f"  {file.filename}\n    built     {file.sha256}\n    published {digests[file.filename]}"
-            for file in different
-        )
-        raise NotInstallable(
-            f"{project}=={version} is published already, with other bytes; a release never changes: "
-            f"raise the version and publish again\n{listed}"
-        )
-    return PublishPlan(
-        project=project,
-        version=version,
-        new=tuple(file for file in files if file.filename not in digests),
-        held=tuple(file for file in files if file.filename in digests),
-    )
+        Nothing is changed; reasons to refuse are in the plans. Requirements are those of the wheels.
 
+        Raises: SettingsError for a project that is not internal, a file that is not fit to be published, a release
+        given twice or a circle of requirements; RemoteError; IndexAccessError.
+        """
+        for candidate in candidates:
+            release_of(candidate.files)
+        self._require_internal(candidates)
+        by_release = {(one.project, one.version): one for one in candidates}
+        if len(by_release) < len(candidates):
+            raise SettingsError("a release is given twice; name every project once")
+        controls = self.repositories.packages(self.approved)
+        return [self._planned(one, controls) for one in self._in_order(candidates)]
 
-def _release(files: Sequence[BuiltFile]) -> tuple[ProjectName, Version]:
-    releases = {(file.distribution.project, file.distribution.version) for file in files}
-    if len(releases) != 1:
-        named = ", ".join(sorted(f"{project}=={version}" for project, version in releases)) or "none"
-        raise SettingsError(f"the files to publish must be of one release; they are of: {named}")
-    return releases.pop()
+    def publish(self, planned: Sequence[Planned]) -> list[PublishRecord]:
+        """Do what was `planned`, in its order, and return a record of each release.
 
+        A release whose files are all there is left alone: no token is minted for it and nothing is written,
+        except that a publication which was interrupted before it was proven is brought to its end.
 
-def _wait_until_served(
-    index: PackageIndex,
-    project: ProjectName,
-    files: Sequence[BuiltFile],
-    *,
-    clock: Clock,
-    sleep: Callable[[float], None],
-) -> None:
-    deadline = clock() + _PATIENCE
-    pause = _FIRST_PAUSE
-    while missing := _missing(index, project, files):
-        if clock() >= deadline:
-            raise IndexAccessError(
-                f"uploaded, but after {_PATIENCE.seconds} s the index still does not serve {', '.join(missing)}; "
-                "run again to check: nothing is uploaded twice"
+        Raises: NotInstallable with every reason to refuse, before anything is changed. The first failure ends it,
+        and its text says what is published and what is not: NotInstallable; IndexAccessError; RemoteError;
+        SettingsError when no record can be written.
+        """
+        require_nothing_refused(one.plan for one in planned)
+        records: list[PublishRecord] = []
+        for one in planned:
+            for warning in one.plan.warnings:
+                self.progress(f"warning: {warning}")
+            with _saying_the_state(records, planned):
+                records.append(self._publish(one))
+        return records
+
+    # --- the plan
+
+    def _require_internal(self, candidates: Sequence[Candidate]) -> None:
+        outsiders = sorted({one.project for one in candidates} - self.internal)
+        if outsiders:
+            raise SettingsError(
+                f"{', '.join(outsiders)} {'is' if len(outsiders) == 1 else 'are'} not listed as internal, so not "
+                "published; what is yours alone belongs to `internal` under [policy] in the settings: then it can "
+                "come from nowhere else"
             )
-        sleep(pause)
-        pause = min(_LONGEST_PAUSE, pause * 2)
+
+    def _in_order(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        requires: dict[ProjectName, set[str]] = {}
+        for one in candidates:
+            requires.setdefault(one.project, set()).update(self._requirements(one) if len(candidates) > 1 else ())
+        place = {project: number for number, project in enumerate(in_order(requires))}
+        return sorted(candidates, key=lambda one: (place[one.project], one.version))
+
+    def _requirements(self, candidate: Candidate) -> Iterator[str]:
+        for file in candidate.files:
+            if file.distribution.is_wheel:
+                yield from parse_email(self.metadata.read_file(file.path))[0].get("requires_dist", [])
+
+    def _planned(self, candidate: Candidate, controls: Mapping[ProjectName, OriginControls]) -> Planned:
+        standing = self._standing(candidate, controls.get(candidate.project))
+        plan = plan_release(candidate.files, standing, self.approved)
+        if plan.new:
+            plan = self._examined(plan, candidate)
+        return Planned(candidate=candidate, plan=plan)
+
+    def _examined(self, plan: PublishPlan, candidate: Candidate) -> PublishPlan:
+        """Return `plan` with what is found in the files themselves."""
+        for file in plan.new:
+            self.check_upload(file.path)
+        found = self.inspect(plan.new) if candidate.findings is None else candidate.findings
+        warnings = [one for one in found if one.level is Level.WARNING]
+        return replace(
+            plan,
+            refusals=(*plan.refusals, *map(str, errors_of(found))),
+            warnings=(*plan.warnings, *map(str, warnings)),
+        )
+
+    def _standing(self, candidate: Candidate, controls: OriginControls | None) -> Standing:
+        project = candidate.project
+        if controls is None:
+            known = Standing(controls=None, versions={}, files={})
+        else:
+            versions = self.repositories.versions(self.approved, project)
+            held = candidate.version in versions
+            assets = self.repositories.assets(self.approved, project, candidate.version) if held else ()
+            files = {asset.filename: asset.sha256 for asset in assets}
+            known = Standing(controls=controls, versions=versions, files=files)
+        if all(file.filename in known.files for file in candidate.files):
+            return known  # nothing will be uploaded: whose the name is was decided before
+        return self._with_others(project, known)
+
+    def _with_others(self, project: ProjectName, known: Standing) -> Standing:
+        """Add to `known` what there is of other people's projects of the same name."""
+        brought_in = self.repositories.brought_in(self.approved, project) if known.versions else ()
+        links = self.repositories.links(self.approved)
+        upstreams = (*links.upstreams, *links.external_connections)
+        offered: Sequence[Version] = ()
+        if upstreams and (known.controls is None or known.controls.upstream):
+            offered = self._offered(project, known)
+        return replace(
+            known,
+            brought_in=sorted(brought_in),
+            upstreams=upstreams,
+            offered=offered,
+            in_store=self._in_store(project),
+        )
+
+    def _offered(self, project: ProjectName, known: Standing) -> list[Version]:
+        """Return the versions on the index page that the repository does not hold itself."""
+        page = self.open_index(self.mint(SHORTEST)).page(project)
+        found: set[Version] = set()
+        for file in page.files if page else ():
+            try:
+                found.add(parse_filename(file.filename).version)
+            except InvalidFilename:
+                continue
+        return sorted(found - set(known.versions))
+
+    def _in_store(self, project: ProjectName) -> list[Version]:
+        # What the store holds, by the API alone: its index would ask the public one for a name of ours.
+        try:
+            return sorted(self.repositories.brought_in(self.store, project))
+        except RemoteError:
+            return []  # who publishes need not be allowed to look into the store, and it is only for a warning
+
+    # --- the deed
+
+    def _publish(self, planned: Planned) -> PublishRecord:
+        candidate, plan = planned.candidate, planned.plan
+        if not plan.new:
+            return self._already_published(planned)
+        if plan.closes:
+            self.repositories.set_origin(
+                self.approved, plan.project, publish=OURS_ALONE.publish, upstream=OURS_ALONE.upstream
+            )
+        url = self._minted(token_time(plan.new))
+        record = PublishRecord(
+            project=plan.project,
+            version=plan.version,
+            repository=self.approved,
+            index=url.plain,
+            uploaded=plan.new,
+            already=plan.held,
+            time=self.clock(),
+            commit=self.commit_of(candidate.folder),
+            actor=self.actor(),
+        )
+        # Before the first upload, and without a proof: should we be killed, the next run knows what is left to do.
+        self.records.add(record)
+        uploader = self.open_uploader(url)
+        for file in plan.new:
+            self.progress(f"uploading {file.filename} to {self.approved}")
+            with self._unless_it_is_there(file):
+                uploader.upload(file.path)
+        return self._proven(record, candidate, url)
+
+    def _already_published(self, planned: Planned) -> PublishRecord:
+        plan = planned.plan
+        before = self.records.find(plan.project, plan.version)
+        digests = {file.filename: file.sha256 for file in plan.held}
+        if before is not None and before.proof is None and before.digests == digests:
+            self.progress(f"{plan} was uploaded by a run that did not come to its end")
+            return self._proven(before, planned.candidate, self._minted(SHORTEST))
+        self.progress(f"{plan} is already published in {self.approved}")
+        return PublishRecord(
+            project=plan.project,
+            version=plan.version,
+            repository=self.approved,
+            index=f"{self.repositories.endpoint(self.approved)}simple/",
+            uploaded=(),
+            already=plan.held,
+            time=self.clock(),
+        )
+
+    def _minted(self, lifetime: timedelta) -> IndexUrl:
+        """Return a new index URL. Raises: SettingsError when this machine's clock makes its token useless."""
+        url, now = self.mint(lifetime), self.clock()
+        if url.token.expired(now):
+            raise SettingsError(
+                f"a token minted just now is said to have expired at {url.token.expires_at:%H:%M:%S} UTC, and "
+                f"here it is {now:%H:%M:%S} UTC: this machine's clock is wrong; set it and run again"
+            )
+        return url
+
+    @contextmanager
+    def _unless_it_is_there(self, file: BuiltFile) -> Iterator[None]:
+        """Let a conflict pass if the very bytes have arrived meanwhile: by another run, or a try unanswered."""
+        try:
+            yield
+        except NotInstallable:
+            project, version = file.distribution.project, file.distribution.version
+            held = self.repositories.assets(self.approved, project, version)
+            if (file.filename, file.sha256) not in {(asset.filename, asset.sha256) for asset in held}:
+                raise
+
+    def _proven(self, record: PublishRecord, candidate: Candidate, url: IndexUrl) -> PublishRecord:
+        """Return `record` with the proof that the release can be used, and keep it."""
+        index = self.open_index(url)
+        self.progress(f"waiting until the index serves {record}")
+        self._wait_until_served(index, record.project, candidate.files)
+        self.progress(f"installing {record} from the index")
+        proven = replace(record, proof=self.prover.prove(candidate.files, url, index))
+        self.records.add(proven)
+        return proven
+
+    def _wait_until_served(self, index: PackageIndex, project: ProjectName, files: Sequence[BuiltFile]) -> None:
+        deadline = self.clock() + _PATIENCE
+        pause = _FIRST_PAUSE
+        while missing := _missing(index, project, files):
+            if self.clock() >= deadline:
+                raise IndexAccessError(
+                    f"uploaded, but after {_PATIENCE.seconds} s the index still does not serve "
+                    f"{', '.join(missing)}; run again to check: nothing is uploaded twice"
+                )
+            self.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+
+def require_nothing_refused(plans: Iterable[PublishPlan]) -> None:
+    """Raises: NotInstallable with every reason in `plans` not to publish; nothing was published then."""
+    refusals = [refusal for plan in plans for refusal in plan.refusals]
+    if refusals:
+        raise NotInstallable("\n".join(refusals))
+
+
+@contextmanager
+def _saying_the_state(records: Sequence[PublishRecord], planned: Sequence[Planned]) -> Iterator[None]:
+    """Add to an error which releases are published and which are not; of one release that goes without saying."""
+    try:
+        yield
+    except GluePkgmgrError as e:
+        if len(planned) > 1:
+            done = ", ".join(map(str, records)) or "nothing"
+            left = ", ".join(str(one.plan) for one in planned[len(records) + 1 :]) or "nothing"
+            stopped = planned[len(records)].plan
+            # The kind of the error stays, and with it the exit status.
+            e.args = (f"{e}\nstopped at {stopped}; done before: {done}; not begun: {left}", *e.args[1:])
+        raise
 
 
 def _missing(index: PackageIndex, project: ProjectName, files: Sequence[BuiltFile]) -> list[str]:
