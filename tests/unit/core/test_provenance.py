@@ -23,8 +23,8 @@ from glue_pkgmgr.core.publish_record import Commit, PublishRecord
 from glue_pkgmgr.errors import SettingsError
 from tests.unit.verbs.locks import APPROVED
 
-# What the specifications require. Source: in-toto Attestation Framework, "Statement v1" and "ResourceDescriptor v1"
-# (one of uri, digest, content); SLSA, "Build: Provenance v1" (required: buildType, externalParameters, builder.id).
+# What the specifications require. Source: in-toto Attestation Framework, "Statement v1", "ResourceDescriptor v1"
+# (one of uri, digest, content); SLSA, "Build: Provenance v1" (buildType, externalParameters and builder.id).
 DIGESTS = {
     "type": "object",
     "minProperties": 1,
