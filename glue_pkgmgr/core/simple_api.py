@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from html import escape
 from html.parser import HTMLParser
 from typing import Any
@@ -26,6 +27,9 @@ ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.01"
 
 API_VERSION = "1.1"
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+# Links that mean the same wherever they are joined to; no part of the path begins with a dot.
+_PARTS = r"[A-Za-z0-9_%+!~-][A-Za-z0-9._%+!~-]*"
+_DOWNWARD = re.compile(rf"{_PARTS}(?:/{_PARTS})*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,17 +137,29 @@ def _parse_json(body: bytes, base_url: str) -> IndexPage:
         raise IndexAccessError(f"{where}: api-version {version} is not 1.x")
     return IndexPage(
         project=project,
-        files=tuple(_json_file(file, base_url, f"{where}: files[{n}]") for n, file in enumerate(files)),
+        files=tuple(_json_file(file, _joining(base_url), where, n) for n, file in enumerate(files)),
     )
 
 
-def _json_file(file: Any, base_url: str, where: str) -> IndexFile:
+@lru_cache(maxsize=64)
+def _joining(base_url: str) -> Callable[[str], str]:
+    """Return `urljoin` with `base_url`; on a page with many files it would take longer than all the rest."""
+    folder = urljoin(base_url, "x")[:-1]
+
+    def joined(url: str) -> str:
+        return folder + url if _DOWNWARD.fullmatch(url) else urljoin(base_url, url)
+
+    return joined
+
+
+def _json_file(file: Any, joined: Callable[[str], str], page: str, number: int) -> IndexFile:
+    where = f"{page}: files[{number}]"
     try:
         yanked = file.get("yanked", False)
         size = file.get("size")
         return IndexFile(
             filename=_plain_filename(file["filename"], where),
-            url=urljoin(base_url, file["url"]),
+            url=joined(file["url"]),
             hashes=_hashes(file["hashes"], where),
             requires_python=_text_or_none(file.get("requires-python")),
             size=None if size is None else int(size),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from urllib.parse import urljoin
 
 import pytest
 from hypothesis import given
@@ -252,3 +253,22 @@ def test_core_metadata_is_announced_only_where_it_is_served() -> None:
     page = IndexPage(project=ACME, files=(IndexFile(filename="acme-1.0.tar.gz", url="x"),))
     assert b"core-metadata" not in render_json(page)
     assert json.loads(render_json(page, core_metadata=True))["files"][0]["core-metadata"] is True
+
+
+parts = st.sampled_from(["a", "..", ".", "1.0", "a b", "%2e%2e", "x+y", "", "http:", "h:80", "#f", "?q", "é", "~"])
+bases = st.sampled_from(
+    [
+        "https://example.com/simple/acme/",
+        "https://example.com/a/../b//acme",
+        "https://u:p@example.com",
+        "/simple/acme/",
+    ]
+)
+
+
+@given(st.lists(parts, min_size=1, max_size=5).map("/".join), bases)
+def test_a_link_leads_where_a_browser_would_go(link: str, base: str) -> None:
+    body = json.dumps(
+        {"meta": {"api-version": "1.0"}, "name": "acme", "files": [{"filename": "a", "url": link, "hashes": {}}]}
+    ).encode()
+    assert parse_page(body, JSON_TYPE, base).files[0].url == urljoin(base, link)
