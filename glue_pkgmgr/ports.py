@@ -405,6 +405,18 @@ class PublishRecords(Protocol):
         ...
 
 
+class ReleaseDocuments(Protocol):
+    """Documents about releases, beside the records of their publication."""
+
+    def read(self, name: str) -> str | None:
+        """Return the document called `name`, None if there is none. Raises: SettingsError if it is unreadable."""
+        ...
+
+    def write(self, name: str, text: str) -> object:
+        """Keep `text` as the document called `name`, whole or not at all. Raises: SettingsError."""
+        ...
+
+
 class Prover(Protocol):
     """Shows that a release can be used by who has nothing but the index."""
 

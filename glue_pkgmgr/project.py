@@ -241,6 +241,23 @@ class Project:
             raise NotApproved("\n".join(found))
         return checked
 
+    def sbom(self, bundle: str) -> str:
+        """Return the bill of materials of the lock of `bundle`: CycloneDX 1.6 as JSON text; same lock, same bytes.
+
+        Raises: SettingsError for an unknown bundle, or one without a lock.
+        """
+        from glue_pkgmgr.adapters.sbom import lock_sbom
+
+        return lock_sbom(bundle, self._held(self.settings.bundle(bundle)), approved=self._approved)
+
+    def write_sbom(self, bundle: str, folder: Path) -> Path:
+        """Write what `sbom` returns into `folder`, and return where. Raises: as `sbom`."""
+        from glue_pkgmgr.adapters.release_documents import DocumentFolder
+
+        lock_filename = self.settings.bundle(bundle).lock_filename
+        name = f"{lock_filename.removesuffix('.pylock.toml')}{verbs.described.BILL_SUFFIX}"
+        return DocumentFolder(folder).write(name, self.sbom(bundle))
+
     # --- our own releases
 
     def build(
@@ -295,8 +312,33 @@ class Project:
         Raises: SettingsError, and NotInstallable with every reason to refuse, before anything is changed;
         IndexAccessError; RemoteError. The first failure ends it, and its text says what is published.
         """
+        candidates = self._candidates(paths, dist, allow_dev=allow_dev)
         publisher = self._publisher(allow_dev=allow_dev)
-        return publisher.publish(publisher.plan(self._candidates(paths, dist, allow_dev=allow_dev)))
+        published = publisher.publish(publisher.plan(candidates))
+        for candidate in candidates:
+            self._describe(candidate)
+        return published
+
+    def _describe(self, candidate: Candidate) -> None:
+        """Keep provenance and bill of materials of a release beside the record of its publication."""
+        from importlib.metadata import version
+
+        from glue_pkgmgr.adapters.release_documents import DocumentFolder
+
+        def bill(record: PublishRecord, metadata: bytes) -> str:
+            from glue_pkgmgr.adapters.sbom import release_sbom
+
+            return release_sbom(record, metadata, internal=self.settings.policy.internal)
+
+        verbs.described.describe(
+            candidate,
+            self._publish_records.find(candidate.project, candidate.version),
+            root=self.settings.root,
+            version=version("glue-pkgmgr"),
+            documents=DocumentFolder(self._published),
+            metadata=self._wheel_metadata,
+            bill=bill,
+        )
 
     def publish_plan(
         self, paths: Sequence[Path] = (), *, dist: Sequence[Path] = (), allow_dev: bool = False
@@ -324,7 +366,7 @@ class Project:
 
     def _built_candidate(self, folder: Path, *, allow_dev: bool) -> Candidate:
         made = self.build(folder, allow_dev=allow_dev)
-        return verbs.publish.Candidate(files=made.files, folder=folder, findings=made.findings)
+        return verbs.publish.Candidate(files=made.files, folder=folder, findings=made.findings, inputs=made.inputs)
 
     def _publisher(self, *, allow_dev: bool) -> Publisher:
         return verbs.publish.Publisher(
@@ -661,7 +703,11 @@ class Project:
     def _publish_records(self) -> PublishRecordFolder:
         from glue_pkgmgr.adapters.publish_records import PublishRecordFolder
 
-        return PublishRecordFolder(self.settings.root / ".glue-pkgmgr" / "records" / "published")
+        return PublishRecordFolder(self._published)
+
+    @property
+    def _published(self) -> Path:
+        return self.settings.root / ".glue-pkgmgr" / "records" / "published"
 
     @property
     def _wheel_metadata(self) -> WheelMetadata:

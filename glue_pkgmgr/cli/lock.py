@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -25,6 +26,7 @@ _ALL = "*"  # no project has such a name
     epilog=examples(
         "glue-pkgmgr lock",
         "glue-pkgmgr lock --check",
+        "glue-pkgmgr lock --check --sbom sboms",
         "glue-pkgmgr lock taxi --upgrade",
         "glue-pkgmgr lock --upgrade boto3 --upgrade botocore --dry-run",
         "glue-pkgmgr lock --glue-version 6.0 --dry-run",
@@ -42,6 +44,12 @@ _ALL = "*"  # no project has such a name
 )
 @click.option("--glue-version", metavar="V", help="Resolve for this Glue version; with --dry-run.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change; nothing is written.")
+@click.option(
+    "--sbom",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write a bill of materials of each lock into FOLDER, as CycloneDX 1.6.",
+)
 @click.pass_obj
 def command(
     session: Session,
@@ -51,6 +59,7 @@ def command(
     upgrade: tuple[str, ...],
     glue_version: str | None,
     dry_run: bool,
+    sbom: Path | None,
 ) -> None:
     """Resolve each BUNDLE, by default all, and write its lock: every release and the hashes of its files.
 
@@ -59,18 +68,23 @@ def command(
     """
     if check and (upgrade or glue_version or dry_run):
         raise click.UsageError("--check goes with no other option: it resolves nothing")
+    if sbom and dry_run:
+        raise click.UsageError("--sbom tells what is locked, and --dry-run locks nothing: leave one of them out")
     project = session.project()
     if check:
         locks = project.lock_check(bundles)
     else:
         projects = None if not upgrade else () if _ALL in upgrade else upgrade
         locks = project.lock(bundles, upgrade=projects, glue_version=glue_version, dry_run=dry_run)
+    bills = {locked.bundle: project.write_sbom(locked.bundle, sbom) for locked in locks} if sbom else {}
     parts: list[str | Table] = [_table(locks) if locks else "no bundles: the settings name none"]
     for locked in locks:
         # Of a new lock everything is new: the table would only repeat it.
         if any(change.before for change in locked.changes):
             parts += [f"{'would change' if dry_run else 'changed'} in {locked.path.name}:", _changes(locked)]
-    session.output.result({"dry_run": dry_run, "locks": [_data(locked) for locked in locks]}, *parts)
+    parts += [f"bill of materials: {path}" for path in bills.values()]
+    told = [{**_data(locked), "sbom": str(bills[locked.bundle]) if sbom else None} for locked in locks]
+    session.output.result({"dry_run": dry_run, "locks": told}, *parts)
 
 
 def _table(locks: list[Locked]) -> Table:

@@ -15,7 +15,6 @@ from typing import Any
 
 from glue_pkgmgr.core.built_project import BuildInputs
 from glue_pkgmgr.core.publish_record import PublishRecord, publish_record_to_json
-from glue_pkgmgr.errors import SettingsError
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -98,17 +97,3 @@ def _requirements(inputs: BuildInputs) -> list[dict[str, Any]]:
 def statement_text(content: Mapping[str, Any]) -> str:
     """Return a statement as JSON text: same statement, same bytes, whatever the order of its keys."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
-
-
-def subjects(text: str, where: str) -> dict[str, str]:
-    """Return the SHA-256 of every file that the statement `text` is about, by name. `where` names it in errors.
-
-    Raises: SettingsError for a text that is no statement.
-    """
-    try:
-        content = json.loads(text)
-        if content["_type"] != STATEMENT:
-            raise ValueError(f"its type is {content['_type']!r}, known is {STATEMENT}")
-        return {str(one["name"]): str(one["digest"]["sha256"]) for one in content["subject"]}
-    except (LookupError, TypeError, ValueError, RecursionError) as e:
-        raise SettingsError(f"{where} is no statement of provenance: {e}; move it away") from e

@@ -17,6 +17,7 @@ from packaging.metadata import parse_email
 from packaging.version import Version
 
 from glue_pkgmgr.core.built_file import BuiltFile
+from glue_pkgmgr.core.built_project import BuildInputs
 from glue_pkgmgr.core.distribution import InvalidFilename, parse_filename
 from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl
 from glue_pkgmgr.core.names import ProjectName, Release
@@ -61,6 +62,7 @@ class Candidate:
     files: tuple[BuiltFile, ...]
     folder: Path
     findings: tuple[Finding, ...] | None = None
+    inputs: BuildInputs | None = None
 
     @property
     def project(self) -> ProjectName:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -18,9 +17,8 @@ from glue_pkgmgr.core.built_project import BuildInputs
 from glue_pkgmgr.core.distribution import parse_filename
 from glue_pkgmgr.core.lockfile import LockedFile
 from glue_pkgmgr.core.names import project_name
-from glue_pkgmgr.core.provenance import BUILD_TYPE, statement, statement_text, subjects
+from glue_pkgmgr.core.provenance import BUILD_TYPE, statement, statement_text
 from glue_pkgmgr.core.publish_record import Commit, PublishRecord
-from glue_pkgmgr.errors import SettingsError
 from tests.unit.verbs.locks import APPROVED
 
 # What the specifications require. Source: in-toto Attestation Framework, "Statement v1", "ResourceDescriptor v1"
@@ -237,15 +235,3 @@ def test_the_order_of_keys_does_not_show(content: dict[str, object]) -> None:
     turned = dict(reversed(content.items()))
     assert statement_text(content) == statement_text(turned)
     assert json.loads(statement_text(content)) == content
-
-
-def test_subjects_are_read_again() -> None:
-    assert subjects(statement_text(made()), "x") == {WHEEL.filename: "a" * 64, SDIST.filename: "b" * 64}
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[]", "1", "{}", '{"_type": "other"}', '{"_type": "https://in-toto.io/Statement/v1"}', "[" * 9999]
-)
-def test_what_is_no_statement_is_told(text: str) -> None:
-    with pytest.raises(SettingsError, match="x is no statement of provenance"):
-        subjects(text, "x")
