@@ -31,9 +31,6 @@ from glue_pkgmgr.core.publish_record import PublishRecord
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.errors import SettingsError
 
-SUFFIX = ".cdx.json"
-"""The end of the file name, by which tools know such a document."""
-
 _OURS = "glue-pkgmgr"
 
 

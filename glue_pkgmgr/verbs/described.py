@@ -11,7 +11,10 @@ from glue_pkgmgr.ports import MetadataReader, ReleaseDocuments
 from glue_pkgmgr.verbs.publish import Candidate
 
 STATEMENT_SUFFIX = ".intoto.json"
+"""The end of the file name of a statement of provenance."""
+
 BILL_SUFFIX = ".cdx.json"
+"""The end of the file name of a bill of materials, by which others' tools know it."""
 
 
 def describe(
