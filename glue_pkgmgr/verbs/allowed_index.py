@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -21,6 +25,9 @@ from glue_pkgmgr.errors import NotInstallable
 
 if TYPE_CHECKING:
     from glue_pkgmgr.ports import MetadataReader, PackageIndex, SdistBuilder
+
+
+_READERS = 8  # pages read ahead at once: a resolver asks for as many itself
 
 
 class Approvals(Enum):
@@ -46,13 +53,34 @@ class AllowedIndex:
     approvals: Approvals = Approvals.NEEDED
     wanted: Mapping[ProjectName, SpecifierSet] = field(default_factory=dict)
     refused: dict[Release, tuple[Reason, str]] = field(default_factory=dict)
-    _pages: dict[ProjectName, IndexPage | None] = field(default_factory=dict)
+    _pages: dict[ProjectName, Future[IndexPage | None]] = field(default_factory=dict)
+    _pages_lock: Lock = field(default_factory=Lock)
     _split: dict[ProjectName, AllowedPage | None] = field(default_factory=dict)
     _metadata: dict[Release, bytes] = field(default_factory=dict)
 
     def with_approvals(self, approvals: Approvals, wanted: Mapping[ProjectName, SpecifierSet]) -> AllowedIndex:
         """Return the same index with another sense of approvals; pages that were read are not read again."""
         return replace(self, approvals=approvals, wanted=wanted, _split={}, _metadata=dict(self._metadata))
+
+    def read_ahead(self, projects: Iterable[ProjectName]) -> None:
+        """Begin to read the pages of `projects`, so that they are here, or on their way, when they are asked for.
+
+        Nobody need ask. What goes wrong is told to whoever does, who tries again.
+        """
+        waiting: SimpleQueue[ProjectName] = SimpleQueue()
+        for project in projects:
+            waiting.put(project)
+
+        def read() -> None:
+            with suppress(Empty):
+                while True:
+                    project = waiting.get_nowait()
+                    with suppress(Exception):
+                        self._page(project)
+
+        for _ in range(min(_READERS, waiting.qsize())):
+            # Daemons: a command that ends, however it does, waits for no page that nobody asked for.
+            Thread(target=read, name="read ahead", daemon=True).start()
 
     def page(self, project: ProjectName) -> IndexPage | None:
         """Return the visible files of a project; None if the index knows no such project."""
@@ -113,11 +141,28 @@ class AllowedIndex:
         return self.approved if project in self.policy.internal else self.store
 
     def _page(self, project: ProjectName) -> IndexPage | None:
-        if project not in self._pages:
+        with self._pages_lock:
+            reading = self._pages.get(project)
+            if reading is not None:
+                mine = False
+            else:
+                mine, reading = True, Future()
+                self._pages[project] = reading
+        if mine:
+            self._read_page(project, reading)
+        return reading.result()
+
+    def _read_page(self, project: ProjectName, reading: Future[IndexPage | None]) -> None:
+        """Read a page for everybody who waits for it; a failure is told to them, and then forgotten."""
+        try:
             page = self._source(project).page(project)
+        except BaseException as e:
+            with self._pages_lock:
+                del self._pages[project]
+            reading.set_exception(e)
+        else:
             # Whatever name the page gives itself: it was asked for as `project`, and is judged as that.
-            self._pages[project] = None if page is None else replace(page, project=project)
-        return self._pages[project]
+            reading.set_result(None if page is None else replace(page, project=project))
 
     def _judged(self, project: ProjectName, page: IndexPage) -> AllowedPage:
         split = self._without_refused(self.policy.split(page))

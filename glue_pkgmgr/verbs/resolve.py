@@ -11,11 +11,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from glue_pkgmgr.core.allowlist import exact_version
-from glue_pkgmgr.core.image import Break, breaks
+from glue_pkgmgr.core.image import Break, breaks, requirements_of
 from glue_pkgmgr.core.lockfile import Lock, LockedFile, Pin
 from glue_pkgmgr.core.names import ProjectName, Release
 from glue_pkgmgr.core.policy import AllowedPage, Policy, Reason, summarise
 from glue_pkgmgr.core.request import Request
+from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.errors import NotApproved, NotInstallable
 from glue_pkgmgr.ports import Advisories, ResolvedRelease, Resolver, Unresolvable
 from glue_pkgmgr.verbs.allowed_index import AllowedIndex, Approvals
@@ -173,6 +174,7 @@ class Resolution:
         runtime = self._policy.runtime
         known = {**runtime.preinstalled, **self.preferred}
         preferred = {project: version for project, version in known.items() if project not in self.upgrade}
+        self.index.read_ahead(_probable(request, self.locked, runtime))
         for _ in range(_MOST_ROUNDS):
             releases = self.resolver.resolve(request, runtime, self.index, preferred)
             refused = self._refused_releases(releases)
@@ -399,6 +401,19 @@ def _releases(split: AllowedPage) -> str:
     versions = sorted({one.distribution.version for one in split.allowed}, reverse=True)
     shown = ", ".join(map(str, versions[:_SHOWN]))
     return f"{shown} and {len(versions) - _SHOWN} more" if len(versions) > _SHOWN else shown
+
+
+def _probable(request: Request, locks: Iterable[Lock], runtime: GlueRuntime) -> list[ProjectName]:
+    """Return the projects that a closure of `request` will probably hold, by what is known without any index."""
+    wants = {project: {item.project for item in items} for project, items in requirements_of(runtime).items()}
+    for lock in locks:
+        for pin in lock.pins if lock.runtime.version == runtime.version else ():
+            for parent in pin.wanted_by:
+                wants.setdefault(parent, set()).add(pin.project)
+    found = [item.project for item in request]
+    for project in found:  # which grows meanwhile
+        found += sorted(wants.get(project, set()).difference(found))
+    return found
 
 
 def _chain(
