@@ -28,7 +28,8 @@ SDIST, WHEEL = "acme-1.0.tar.gz", "acme-1.0-py3-none-any.whl"
 ONE = Version("1.0")
 FIX = (
     "aws codeartifact put-package-origin-configuration --domain acme --domain-owner 111122223333 "
-    "--region us-east-1 --repository approved --format pypi --package acme --restrictions publish=ALLOW,upstream=BLOCK"
+    "--region us-east-1 --repository approved --format pypi --package acme "
+    "--restrictions publish=ALLOW,upstream=BLOCK"
 )
 
 
