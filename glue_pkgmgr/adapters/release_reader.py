@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import stat
 import tarfile
 import zipfile
@@ -14,6 +15,7 @@ from glue_pkgmgr.core.built_file import BuiltFile
 from glue_pkgmgr.core.release_contents import LONGEST_READ, FileContents, Kind, Member, inspected
 
 _LONGEST_METADATA = 16 * 1024 * 1024  # bytes; real ones stay below a few hundred kilobytes
+_CHUNK = 1024 * 1024
 _MOST_BYTES = 1024**3  # that an sdist is unzipped to, in order to see what is in it
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError, ValueError, OSError)
 
@@ -83,7 +85,7 @@ def _wheel_members(path: Path) -> _Read:
 
 def _sdist_members(path: Path) -> _Read:
     unzipped = 0
-    with tarfile.open(path, "r|gz") as archive:
+    with gzip.open(path) as whole, tarfile.open(fileobj=whole, mode="r|") as archive:
         for member in archive:
             unzipped += member.size
             if unzipped > _MOST_BYTES:
@@ -93,6 +95,8 @@ def _sdist_members(path: Path) -> _Read:
             if member.isreg() and (file := archive.extractfile(member)) is not None:
                 content = _read(file, member.size, is_metadata=is_metadata)
             yield inspected(member.name, _kind(member), content), content if is_metadata else None
+        while whole.read(_CHUNK):  # to its end, where its checksum stands
+            pass
 
 
 def _kind(member: tarfile.TarInfo) -> Kind:

@@ -138,7 +138,7 @@ def _shape(asked: _Asked) -> Iterator[Finding]:
     if not distribution.filename.startswith(normal):
         told = f"the file name is not in normal form, which begins {stem!r}"
         yield asked.found("name", Level.ERROR, told, "build with a backend that follows PEP 625 and PEP 427")
-    if not members:
+    if asked.contents.damage:
         return
     tops = {member.name.partition("/")[0] for member in members}
     if not distribution.is_wheel:

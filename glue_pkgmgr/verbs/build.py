@@ -8,7 +8,7 @@ from pathlib import Path
 
 from glue_pkgmgr.core.built_file import BuiltFile
 from glue_pkgmgr.core.built_project import BuiltProject
-from glue_pkgmgr.core.release_checks import Finding, ReleaseRules, release_findings
+from glue_pkgmgr.core.release_checks import Finding, ReleaseRules, errors_of, release_findings
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.ports import Builder, ReleaseReader
 
@@ -25,7 +25,7 @@ def build(
     """Build the project in folder `path` and return its files, the sdist first, and what is found in them.
 
     They lie in `out`, by default the project's own `dist`. `renew` pins its build requirements anew. Findings are
-    in the answer, not raised.
+    in the answer, not raised: `require_releasable` does that.
 
     Raises: SettingsError when there is nothing to build, it cannot be built, or its pins no longer fit;
     NotInstallable when its build requirements cannot be pinned or have other bytes; IndexAccessError when they
@@ -41,6 +41,13 @@ def build(
 def inspect(files: Sequence[BuiltFile], *, reader: ReleaseReader, rules: ReleaseRules) -> tuple[Finding, ...]:
     """Return everything that is found in `files`, built here or elsewhere; errors first."""
     return release_findings(reader.read(files), rules)
+
+
+def require_releasable(findings: Sequence[Finding]) -> None:
+    """Do nothing if no finding is an error. Raises: SettingsError that tells every one that is."""
+    if errors := errors_of(findings):
+        told = "\n".join(f"  {one}" for one in errors)
+        raise SettingsError(f"not fit to be published:\n{told}")
 
 
 def _require_one_release(files: Sequence[BuiltFile]) -> None:

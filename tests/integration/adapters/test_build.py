@@ -7,17 +7,22 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from glue_pkgmgr.adapters.build import ProjectBuild, describe
-from glue_pkgmgr.errors import IndexAccessError, SettingsError
+from glue_pkgmgr.adapters.release_reader import ReleaseReader
+from glue_pkgmgr.core.release_checks import ReleaseRules
+from glue_pkgmgr.errors import NotInstallable, SettingsError
 from glue_pkgmgr.verbs.build import build
 from tests.integration.adapters.loopback import Seen, reply, scripted
 
 GLUEUTILS = Path(__file__).parents[3] / "glueutils"
+
+WEEK = timedelta(days=7)
 
 # A build backend that lives in the project: nothing has to be installed for it.
 BACKEND = """
@@ -47,6 +52,9 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
                 member = zipfile.ZipInfo("acme_demo/" + file, moment)
                 member.external_attr = os.stat(file).st_mode << 16
                 archive.writestr(member, open(file, "rb").read())
+        metadata = "Metadata-Version: 2.1\\nName: acme-demo\\nVersion: 1.0\\n"
+        archive.writestr("acme_demo-1.0.dist-info/METADATA", metadata)
+        archive.writestr("acme_demo-1.0.dist-info/RECORD", "")
     return name
 """
 PYPROJECT = """
@@ -79,11 +87,17 @@ def umask(mask: int) -> Iterator[None]:
 
 
 def digests(source: Path, out: Path, **environ: str) -> dict[str, str]:
-    return {file.filename: file.sha256 for file in ProjectBuild({**os.environ, **environ}).build(source, out)}
+    builder = ProjectBuild({**os.environ, **environ}, minimum_age=WEEK)
+    return {file.filename: file.sha256 for file in builder.build(source, out).files}
 
 
 def test_sdist_and_wheel_lie_in_the_folder_and_nothing_else(tmp_path: Path) -> None:
-    files = build(project(tmp_path / "acme"), builder=ProjectBuild(os.environ), out=tmp_path / "out")
+    source = project(tmp_path / "acme")
+    builder = ProjectBuild(os.environ, minimum_age=WEEK)
+    built = build(source, builder=builder, reader=ReleaseReader(), rules=ReleaseRules(), out=tmp_path / "out")
+    files = list(built.files)
+    assert not (source / "pylock.build.toml").exists()  # it needs nothing
+    assert built.inputs.lock_sha256 is None
     assert [file.filename for file in files] == ["acme_demo-1.0.tar.gz", "acme_demo-1.0-py3-none-any.whl"]
     assert sorted(file.path for file in files) == sorted((tmp_path / "out").iterdir())
     assert [describe(file.path) for file in files] == files
@@ -126,13 +140,24 @@ def test_the_wheel_is_made_of_the_sdist_not_of_the_folder(tmp_path: Path) -> Non
     assert stat.S_IMODE(members["acme_demo/generated"].external_attr >> 16) == 0o644
 
 
+SECRETS = ("AWS_SECRET_ACCESS_KEY", "TWINE_PASSWORD", "CODEARTIFACT_AUTH_TOKEN", "CI_JOB_TOKEN", "PIP_INDEX_URL")
+
+
 def test_a_backend_sees_no_credentials(tmp_path: Path) -> None:
     source = project(tmp_path / "acme", before='raise SystemExit(" ".join(sorted(os.environ)))')
     with pytest.raises(SettingsError) as caught:
-        digests(source, tmp_path / "out", AWS_SECRET_ACCESS_KEY="x", TWINE_PASSWORD="x", HARMLESS="x")
+        digests(source, tmp_path / "out", HARMLESS="x", **dict.fromkeys(SECRETS, "x"))
     assert "HARMLESS" in str(caught.value)
-    assert "AWS_SECRET_ACCESS_KEY" not in str(caught.value)
-    assert "TWINE_PASSWORD" not in str(caught.value)
+    for name in SECRETS:
+        assert name not in str(caught.value)
+
+
+def test_a_backend_has_no_home_folder_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / ".pypirc").write_text("password")
+    read = 'print(open(os.path.expanduser("~/.pypirc")).read())'
+    with pytest.raises(SettingsError, match="No such file"):
+        digests(project(tmp_path / "acme", before=read), tmp_path / "out", HOME=str(tmp_path / "home"))
 
 
 def test_a_backend_that_fails_is_quoted_and_leaves_nothing(tmp_path: Path) -> None:
@@ -194,21 +219,32 @@ def test_build_requirements_come_from_the_configured_index_and_nowhere_else(tmp_
             "UV_EXTRA_INDEX_URL": f"{other.url}simple/",
             "UV_NO_CACHE": "1",
         }
-        with pytest.raises(IndexAccessError, match=r"acme-build-tool==1\.0 from http://127") as caught:
+        with pytest.raises(NotInstallable, match=r"acme-build-tool==1\.0 .* from http://127") as caught:
             digests(source, tmp_path / "out", **environ)
     assert any(seen.path == "/simple/acme-build-tool/" for seen in index.seen)
     assert other.seen == []
     assert "hidden" not in str(caught.value)
 
 
-def test_the_sample_library_gives_the_same_bytes_from_two_folders(tmp_path: Path) -> None:
+def test_the_sample_library_gives_the_same_bytes_wherever_and_whenever_it_is_built(tmp_path: Path) -> None:
     copies = []
-    for name, mask in (("one", 0o022), ("two", 0o077)):
+    for name, mask, stamp in (("one", 0o022, 10**9), ("two/deep er", 0o077, 1_700_000_001)):
         with umask(mask):
+            source = tmp_path / name
             shutil.copytree(
-                GLUEUTILS, tmp_path / name, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns("dist")
+                GLUEUTILS,
+                source,
+                copy_function=shutil.copyfile,
+                ignore=shutil.ignore_patterns("dist", "__pycache__"),
             )
-            copies.append(digests(tmp_path / name, tmp_path / f"out-{name}"))
+            for path in source.rglob("*"):
+                os.utime(path, (stamp, stamp))
+            home = tmp_path / f"home-{stamp}"
+            home.mkdir()
+            machine = {"one": {}, "two/deep er": {"TZ": "Asia/Tokyo", "LANG": "tr_TR", "HOME": str(home)}}[name]
+            builder = ProjectBuild({**os.environ, **machine}, minimum_age=WEEK)
+            built = builder.build(source, tmp_path / f"out-{stamp}")
+            copies.append({file.filename: file.sha256 for file in built.files})
     assert copies[0] == copies[1]
     assert len(copies[0]) == 2
 
