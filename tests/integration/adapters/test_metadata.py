@@ -81,5 +81,55 @@ def test_a_wheel_without_readable_metadata_is_named(tmp_path: Path, content: byt
 def test_metadata_as_large_as_no_real_one_is_not_read(tmp_path: Path) -> None:
     bomb = archive({"acme-1.0.dist-info/METADATA": b"\0" * (16 * 1024 * 1024 + 1)})
     assert len(bomb) < 100_000
-    with pytest.raises(NotInstallable, match=r"holds no METADATA of acme 1\.0"):
+    with pytest.raises(NotInstallable, match=r"the METADATA of acme-1\.0.* more than any real one"):
         read(tmp_path, bomb)
+
+
+ACME, EVIL = (f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode() for name in ("acme", "evil"))
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [("acme-1.0.dist-info/METADATA", ACME), ("acme-1.0.dist-info/METADATA", ACME + b"Requires-Dist: evil\n")],
+        [("acme-1.0.dist-info/METADATA", ACME), ("evil-1.0.dist-info/METADATA", EVIL)],
+        [("acme-1.0.dist-info/METADATA", ACME), ("evil-1.0.dist-info/RECORD", b"")],
+        [("big-1.0.dist-info/METADATA", b"\0" * (16 * 1024 * 1024 + 1)), ("acme-1.0.dist-info/METADATA", ACME)],
+    ],
+    ids=["one name twice", "two folders", "a folder without", "one too large"],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_wheel_with_two_sets_of_metadata_is_refused(tmp_path: Path, files: list[tuple[str, bytes]]) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in files:
+            made.writestr(name, content)
+    with pytest.raises(NotInstallable, match=r"acme-1\.0.* holds more than one \.dist-info"):
+        read(tmp_path, buffer.getvalue())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        EVIL,
+        ACME.replace(b"1.0", b"2.0"),
+        ACME.replace(b"Version: 1.0\n", b""),
+        b"Name: evil\n" + ACME,
+        ACME + b"Version: 2.0\n",
+        b"\n" + ACME,
+        ACME.replace(b"1.0", b"one"),
+        ACME.replace(b"acme", "\uff41cme".encode()),
+    ],
+)
+def test_metadata_of_another_release_is_refused(tmp_path: Path, told: bytes) -> None:
+    with pytest.raises(NotInstallable, match=r"the METADATA of acme-1\.0.* is of another release"):
+        read(tmp_path, archive({"acme-1.0.dist-info/METADATA": told}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_that_were_read_once_are_not_believed_under_another_name(tmp_path: Path) -> None:
+    read(tmp_path, CONTENT)
+    index = FakeIndex({"acme-2.0-py3-none-any.whl": CONTENT})
+    with pytest.raises(NotInstallable, match=r"the METADATA of acme-2\.0.* is of another release: 'acme 1\.0'"):
+        WheelMetadata(tmp_path).read(index, index.listed("acme-2.0-py3-none-any.whl"))
