@@ -5,34 +5,60 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _METADATA = "Metadata-Version: 2.1\nName: {project}\nVersion: {version}\nSummary: A demonstration\n"
 _WHEEL = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
-def wheel(folder: Path, project: str, version: str, code: str = "x = 1\n") -> Path:
+def wheel(
+    folder: Path,
+    project: str,
+    version: str,
+    code: str = "x = 1\n",
+    *,
+    metadata: Callable[[str], str] = str,
+    tag: str = "py3-none-any",
+    more: Mapping[str, str] | None = None,
+) -> Path:
+    """Make a wheel with one package of `code`, and `more` files by name; `metadata` changes its METADATA."""
     name = project.replace("-", "_")
     info = f"{name}-{version}.dist-info"
-    path = folder / f"{name}-{version}-py3-none-any.whl"
+    path = folder / f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{name}/__init__.py", code)
-        archive.writestr(f"{info}/METADATA", _METADATA.format(project=project, version=version))
-        archive.writestr(f"{info}/WHEEL", _WHEEL)
+        for inner, text in (more or {}).items():
+            archive.writestr(inner, text)
+        archive.writestr(f"{info}/METADATA", _bytes(metadata(_METADATA.format(project=project, version=version))))
+        archive.writestr(f"{info}/WHEEL", _WHEEL.replace("py3-none-any", tag))
         archive.writestr(f"{info}/RECORD", "")
     return path
 
 
-def sdist(folder: Path, project: str, version: str, code: str = "x = 1\n") -> Path:
+def sdist(
+    folder: Path,
+    project: str,
+    version: str,
+    code: str = "x = 1\n",
+    *,
+    metadata: Callable[[str], str] = str,
+) -> Path:
+    """Make an sdist with one package of `code`; `metadata` changes its PKG-INFO."""
     name = project.replace("-", "_")
     path = folder / f"{name}-{version}.tar.gz"
     files = {
-        "PKG-INFO": _METADATA.format(project=project, version=version),
+        "PKG-INFO": metadata(_METADATA.format(project=project, version=version)),
         f"{name}/__init__.py": code,
     }
     with tarfile.open(path, "w:gz") as archive:
         for inner, text in files.items():
             member = tarfile.TarInfo(f"{name}-{version}/{inner}")
-            member.size = len(text.encode())
-            archive.addfile(member, io.BytesIO(text.encode()))
+            member.size = len(_bytes(text))
+            archive.addfile(member, io.BytesIO(_bytes(text)))
     return path
+
+
+def _bytes(text: str) -> bytes:
+    """Return `text` in UTF-8; its surrogates are bytes that are none."""
+    return text.encode(errors="surrogateescape")

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from glue_pkgmgr.adapters.upload import TwineUploader
+from glue_pkgmgr.adapters.upload import TwineUploader, check_upload
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.errors import GluePkgmgrError, IndexAccessError, NotInstallable, SettingsError
 from tests.integration.adapters.distributions import sdist, wheel
@@ -153,6 +154,34 @@ def test_the_pauses_between_tries_grow_and_end(path: Path) -> None:
     assert 0 < pauses[0] < pauses[2] < 10
 
 
+@pytest.mark.parametrize(
+    ("asked", "least", "most"), [("7", 7, 7), ("9999", 30, 30), ("soon", 0, 8), ("-3", 0, 8), ("1e9", 0, 8)]
+)
+def test_a_server_may_ask_for_a_longer_pause_within_reason(
+    asked: str, least: float, most: float, path: Path
+) -> None:
+    pauses: list[float] = []
+
+    def answer(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, 429 if len(server.seen) == 1 else 200, Retry_After=asked)
+
+    with scripted(answer) as server:
+        TwineUploader(index_url(server.url), NO_PROXY, sleep=pauses.append).upload(path)
+    assert least <= pauses[0] <= most
+
+
+def test_an_answer_that_breaks_off_is_tried_again(path: Path) -> None:
+    def answer(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
+        if len(server.seen) == 1:
+            handler.connection.close()
+        else:
+            reply(handler, 200)
+
+    with scripted(answer) as server:
+        uploader(server).upload(path)
+    assert len(server.seen) == 2
+
+
 def test_a_redirect_is_not_followed_with_the_token(path: Path) -> None:
     with scripted(lambda seen, handler: reply(handler, 200)) as other:
 
@@ -208,6 +237,32 @@ def test_a_file_that_is_no_distribution_is_refused_before_anything_is_sent(name:
     with scripted(lambda seen, handler: reply(handler, 200)) as server, pytest.raises(SettingsError, match=name):
         uploader(server).upload(broken)
     assert server.seen == []
+
+
+@pytest.mark.parametrize("make", [wheel, sdist])
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("A demonstration", "caf\udce9", r"not UTF-8: byte 0xe9 in line 4"),
+        ("Name: acme-demo", "Name: other", r"its metadata is of other 1\.0"),
+        ("Version: 1.0", "Version: 1.0.post1", r"its metadata is of acme-demo 1\.0\.post1"),
+        ("Version: 1.0", "Version: one", "version"),
+        ("Summary", "Sumary", "sumary"),
+    ],
+)
+def test_metadata_that_no_index_accepts_is_told_before_anything_is_sent(
+    old: str, new: str, told: str, make: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = make(tmp_path, "acme-demo", "1.0", metadata=lambda text: text.replace(old, new))
+    with pytest.raises(SettingsError, match=rf"{re.escape(path.name)} is not a distribution .*{told}"):
+        check_upload(path)
+
+
+def test_a_good_file_passes_and_is_read_again_once_it_changed(path: Path) -> None:
+    check_upload(path)
+    path.write_bytes(b"not an archive any more")
+    with pytest.raises(SettingsError, match="not a distribution"):
+        check_upload(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
