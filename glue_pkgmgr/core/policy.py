@@ -38,6 +38,7 @@ class Reason(StrEnum):
     LICENCE = "its licence is refused"
     VULNERABLE = "known to be vulnerable"
     NOT_BUILDABLE = "no wheel can be built from its sdist"
+    BY_ADDRESS = "it requires something by its address, which no approval covers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from email.parser import BytesHeaderParser
 from enum import Enum
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -90,8 +91,9 @@ class AllowedIndex:
     def metadata(self, project: ProjectName, filename: str) -> bytes | None:
         """Return the core metadata of a visible wheel.
 
-        A wheel that is yet to be built is built for it. One that cannot be is hidden from now on, and said to
-        be incompatible with every Python: the resolver then looks for another one.
+        A wheel that is yet to be built is built for it. One that cannot be, or that requires something by its
+        address, is hidden from now on, and said to be incompatible with every Python: the resolver then looks
+        for another one.
         """
         split = self.split(project)
         for one in split.allowed if split else ():
@@ -196,6 +198,9 @@ class AllowedIndex:
             except NotInstallable as e:
                 self.refuse(release, Reason.NOT_BUILDABLE, str(e))
                 return _unusable(release)
+        if required := _by_address(metadata):
+            self.refuse(release, Reason.BY_ADDRESS, ", ".join(required))
+            return _unusable(release)
         self._metadata[release] = metadata
         return metadata
 
@@ -219,6 +224,16 @@ def _wheel_name(one: AllowedFile) -> str:
 def _unusable(release: Release) -> bytes:
     project, version = release
     return f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\nRequires-Python: <3\n".encode()
+
+
+def _by_address(metadata: bytes) -> list[str]:
+    """Return the names of what a release requires as `name @ URL`, also where a marker or an extra asks for it.
+
+    pip follows such an address wherever the marker holds, past every index; the resolver sees one Python only.
+    Source: PEP 508 (an `@` before the marker stands in nothing else).
+    """
+    required = map(str, BytesHeaderParser().parsebytes(metadata).get_all("Requires-Dist", []))
+    return [name.strip() for name, at, _ in (one.partition(";")[0].partition("@") for one in required) if at]
 
 
 def _required(metadata: bytes) -> set[ProjectName]:

@@ -285,6 +285,25 @@ def test_a_conflict_is_told_in_the_words_of_the_resolver(world: World) -> None:
     assert not isinstance(caught.value, NotApproved)
 
 
+@pytest.mark.parametrize(
+    "required",
+    [
+        "evil @ http://127.0.0.1:9/evil-1.0-py3-none-any.whl",
+        "evil @ file:///tmp/evil-1.0-py3-none-any.whl",
+        "evil@ git+https://127.0.0.1:9/evil ; platform_release > '0'",
+        "evil[more] @ http://127.0.0.1:9/evil.zip#sha256=0 ; extra == 'more'",
+        "evil\n  @ http://127.0.0.1:9/evil-1.0-py3-none-any.whl ; python_version < '3'",
+    ],
+)
+def test_a_release_that_requires_something_by_its_address_is_not_taken(world: World, required: str) -> None:
+    world.store.add(wheel("acme", "2.0", requires=["dep", required]))
+    with pytest.raises(NotInstallable, match=r"2\.0: it requires something by its address.*\(evil"):
+        world.lock("acme", "acme>=1", "dep==1.0")
+    world.store.add(wheel("acme", "1.0", requires=["dep; 'a@b' != 'c'"]))
+    world.store.add(wheel("dep", "1.0"))
+    assert pins(world.lock("acme", "acme>=1", "dep==1.0")) == ["acme==1.0", "dep==1.0"]
+
+
 # When the store fails
 
 
