@@ -68,6 +68,17 @@ _USUAL_FILE = re.compile(
     |\n|\#[^\x00-\x08\x0a-\x1f\x7f]*+\n)*+""",
     re.VERBOSE,
 )
+# Withdrawals as `withdraw` writes them. Taken out, they leave the rest as it is: no key follows that was theirs.
+_USUAL_WITHDRAWAL = re.compile(
+    rf"""^\[\[withdrawn\]\]\n
+    project\ =\ "{_NAME}"\n
+    versions\ =\ "{_VERSIONS}"\n
+    withdrawn-by\ =\ {_WORDS}\n
+    reason\ =\ {_WORDS}\n
+    (?:on\ =\ [0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}\n)?+
+    (?=[\n\#\[]|\Z)""",
+    re.VERBOSE | re.MULTILINE,
+)
 _USUAL_HEADER = "\n[[approvals]]\n"
 _USUAL_PROJECT = re.compile(r'\nproject = "([^"]*+)"')
 _USUAL_DAY = re.compile(r"\nuntil = ([0-9-]*+)")
@@ -265,7 +276,7 @@ def parse_allowlist(text: str, where: str) -> AllowList:
     Raises: SettingsError that says which entry and key is wrong; an unknown key is an error.
     """
     if (usual := _usual(text)) is not None:
-        return AllowList(usual)
+        return usual
     try:
         content = tomli.loads(text)
     except tomli.TOMLDecodeError as e:
@@ -284,17 +295,23 @@ def parse_allowlist(text: str, where: str) -> AllowList:
     )
 
 
-def _usual(text: str) -> _WrittenApprovals | None:
-    """Return the approvals of a file that is certain to hold no error; None if a closer look is needed."""
+def _usual(text: str) -> AllowList | None:
+    """Return the allow-list of a file that is certain to hold no error; None if a closer look is needed."""
+    taken_back = _USUAL_WITHDRAWAL.findall(text) if "[[withdrawn]]" in text else []
+    if taken_back:
+        text = _USUAL_WITHDRAWAL.sub("", text)
     if not _USUAL_FILE.fullmatch(text):
         return None
     try:
         for day in set(_USUAL_DAY.findall(text)):
             date.fromisoformat(day)
-    except ValueError:
+        content = tomli.loads("".join(taken_back))
+    except ValueError:  # `TOMLDecodeError`, too: a day that does not exist
         return None
     _, *entries = f"\n{text}".split(_USUAL_HEADER)
-    return _WrittenApprovals([*entries], [ProjectName(name) for name in _USUAL_PROJECT.findall(text)])
+    projects = [ProjectName(name) for name in _USUAL_PROJECT.findall(text)]
+    withdrawn = _entries(content, "withdrawn", _WITHDRAWAL_KEYS, _withdrawal, "")
+    return AllowList(_WrittenApprovals([*entries], projects), withdrawn=tuple(withdrawn))
 
 
 def _entries(

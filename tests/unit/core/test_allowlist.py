@@ -395,3 +395,32 @@ def test_a_withdrawal_that_is_taken_back_gives_the_lock_its_digest_again() -> No
 def test_a_wrong_withdrawal_is_told_with_its_place(change: tuple[str, str], expected: str) -> None:
     with pytest.raises(SettingsError, match=expected):
         parse_allowlist(WITHDRAWN.replace(*change), "allowlist.toml")
+
+
+PIECES = (
+    '[[approvals]]\nproject = "acme"\nversions = "==1.0"\napproved-by = "us"\nreason = "why"\n',
+    '[[withdrawn]]\nproject = "acme"\nversions = "==1.0"\nwithdrawn-by = "ann"\nreason = "deletes"\n',
+    "[[withdrawn]]\n",
+    "on = 2026-11-24\n",
+    "on = 2026-02-30\n",
+    "until = 2027-06-30\n",
+    'glue-versions = ["5.1"]\n',
+    'reason = """\n',
+    '"""\n',
+    "# [[withdrawn]]\n",
+    "\n",
+)
+
+
+def outcome(text: str) -> object:
+    try:
+        found = parse_allowlist(text, "x")
+    except SettingsError:
+        return "refused"
+    return tuple(found.approvals), found.withdrawn
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
+def test_a_file_written_as_usual_is_read_as_any_other(text: str) -> None:
+    unusual = f"exceptions = []\n{text}"  # the same for TOML
+    assert outcome(text) == outcome(unusual)
