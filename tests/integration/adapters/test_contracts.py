@@ -136,6 +136,18 @@ def test_a_release_is_published_and_its_project_told(codeartifact: CodeArtifactW
     assert list(codeartifact.repositories.packages(APPROVED)) == [ACME]
 
 
+def test_a_status_is_set_where_it_is_the_expected_one_and_left_otherwise(codeartifact: CodeArtifactWorld) -> None:
+    codeartifact.put(NAME, CONTENT)
+    repositories = codeartifact.repositories
+    for expected, status in ((Status.PUBLISHED, Status.ARCHIVED), (Status.ARCHIVED, Status.PUBLISHED)):
+        repositories.set_status(APPROVED, ACME, ONE, status, expected=expected)
+        assert repositories.versions(APPROVED, ACME) == {ONE: status}
+    for version in (ONE, Version("9")):
+        with pytest.raises(RemoteError):
+            repositories.set_status(APPROVED, ACME, version, Status.ARCHIVED, expected=Status.UNLISTED)
+    assert repositories.versions(APPROVED, ACME) == {ONE: Status.PUBLISHED}
+
+
 def test_a_repository_by_itself_looks_nowhere_else(codeartifact: CodeArtifactWorld) -> None:
     nowhere = RepositoryLinks(upstreams=(), external_connections=())
     assert codeartifact.repositories.links(APPROVED) == nowhere
