@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,17 +23,26 @@ from glue_pkgmgr.errors import SettingsError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
-    """One distribution file of a release. `tags` is empty for an sdist."""
+    """One distribution file of a release. `tags` is empty for an sdist.
+
+    `build` is the build number of a wheel, as it is compared: a higher one is preferred; empty where it has none.
+    """
 
     filename: str
     project: ProjectName
     version: Version
     tags: frozenset[Tag] = frozenset()
+    build: tuple[()] | tuple[int, str] = ()
 
     @property
     def is_wheel(self) -> bool:
         """Whether the file is a wheel; otherwise it is an sdist."""
         return bool(self.tags)
+
+
+# What projects, versions and tags are written with. Names end up in arguments of jobs, which are split at commas,
+# and in paths; and between dots, tags and build numbers could hold anything.
+_CHARACTERS = re.compile(r"[A-Za-z0-9_.+!-]*", re.ASCII)
 
 
 class InvalidFilename(SettingsError):
@@ -45,10 +55,16 @@ def parse_filename(filename: str) -> Distribution:
     Raises: InvalidFilename.
     Source: PEP 427 (wheels), PEP 625 (sdists).
     """
+    if not _CHARACTERS.fullmatch(filename):
+        raise InvalidFilename(
+            f"{filename!r} is not the file name of a wheel or an sdist: it holds other characters than those have"
+        )
     try:
         if filename.endswith(".whl"):
-            name, version, _, tags = parse_wheel_filename(filename)
-            return Distribution(filename=filename, project=ProjectName(name), version=version, tags=tags)
+            name, version, build, tags = parse_wheel_filename(filename)
+            return Distribution(
+                filename=filename, project=ProjectName(name), version=version, tags=tags, build=build
+            )
         name, version = parse_sdist_filename(filename)
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion) as e:
         raise InvalidFilename(f"{filename!r} is not the file name of a wheel or an sdist: {e}") from e

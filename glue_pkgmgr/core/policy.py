@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cache
 
@@ -20,6 +20,7 @@ from glue_pkgmgr.core.runtime import GlueRuntime, known_from_images
 from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
 
 _ANY = SpecifierSet()
+_LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 class Reason(StrEnum):
@@ -168,8 +169,11 @@ class Policy:
         usable = {version for version in spellings.values() if self._may_be_used(page.project, version)}
         possible = [file for file, version in written if version in usable]
         kept = [one for one in self._judged(page.project, possible) if isinstance(one, AllowedFile)]
-        # By name too: the order of the index must not show, and a higher build number goes first.
-        kept.sort(key=lambda it: (it.distribution.version, -it.rank, it.file.filename), reverse=True)
+        # As installers choose, by the build number last; and by name, as the order of the index must not show.
+        kept.sort(
+            key=lambda it: (it.distribution.version, -it.rank, it.distribution.build, it.file.filename),
+            reverse=True,
+        )
 
         @cache
         def hidden_files() -> tuple[Hidden, ...]:
@@ -250,7 +254,7 @@ class Policy:
             return None
         if file.upload_time is None:
             return Reason.NO_UPLOAD_TIME, ""
-        old_enough = file.upload_time + self.minimum_age
+        old_enough = min(file.upload_time, _LATEST - self.minimum_age) + self.minimum_age
         return (Reason.TOO_YOUNG, f"from {old_enough:%Y-%m-%d}") if self.now < old_enough else None
 
 

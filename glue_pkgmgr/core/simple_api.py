@@ -27,6 +27,7 @@ ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.01"
 
 API_VERSION = "1.1"
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")  # an escape for the first or second half of a surrogate pair
 # Links that mean the same wherever they are joined to; no part of the path begins with a dot.
 _PARTS = r"[A-Za-z0-9_%+!~-][A-Za-z0-9._%+!~-]*"
 _DOWNWARD = re.compile(rf"{_PARTS}(?:/{_PARTS})*", re.ASCII)
@@ -126,6 +127,8 @@ def _parse_json(body: bytes, base_url: str) -> IndexPage:
     where = _shown(base_url)
     try:
         page = json.loads(body)
+        if _HALF_CHARACTER.search(body):
+            json.dumps(page, ensure_ascii=False).encode()  # half of one can be shown and written nowhere
         files = page["files"]
         version = str(page["meta"]["api-version"])
         project = project_name(page["name"])
@@ -162,12 +165,19 @@ def _json_file(file: Any, joined: Callable[[str], str], page: str, number: int) 
             url=joined(file["url"]),
             hashes=_hashes(file["hashes"], where),
             requires_python=_text_or_none(file.get("requires-python")),
-            size=None if size is None else int(size),
+            size=None if size is None else _size(size),
             upload_time=_time(file.get("upload-time"), where),
             yanked=("" if yanked is True else str(yanked)) if yanked else None,
         )
-    except (KeyError, AttributeError, TypeError, ValueError) as e:
+    except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as e:
         raise IndexAccessError(f"{where}: {type(e).__name__} {e}") from e
+
+
+def _size(told: Any) -> int:
+    size = int(told)
+    if size < 0:
+        raise ValueError(f"a size of {size} bytes")
+    return size
 
 
 def _hashes(given: Mapping[str, object], where: str) -> dict[str, str]:
@@ -201,13 +211,14 @@ class _Anchors(HTMLParser):
 
 def _parse_html(body: bytes, base_url: str) -> IndexPage:
     parser = _Anchors()
-    parser.feed(body.decode("utf-8", "replace"))
     where = _shown(base_url)
     try:
+        parser.feed(body.decode("utf-8", "replace"))
         base = urljoin(base_url, parser.base) if parser.base else base_url
         files = tuple(_html_file(attrs, base, where) for attrs in parser.anchors if attrs.get("href"))
         project = project_name(unquote(urlsplit(base_url).path.rstrip("/").rpartition("/")[2]))
-    except (ValueError, SettingsError) as e:  # ValueError: a link that is no URL
+    # ValueError: a link that is no URL; AssertionError: what the parser says of a declaration it does not know
+    except (ValueError, AssertionError, SettingsError) as e:
         raise IndexAccessError(f"{where}: not a page of PEP 503: {e}") from e
     return IndexPage(project=project, files=files)
 

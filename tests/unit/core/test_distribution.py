@@ -13,6 +13,7 @@ from glue_pkgmgr.core.distribution import InvalidFilename, parse_filename, sha25
 def test_a_wheel_tells_project_version_and_tags() -> None:
     file = parse_filename("Foo_Bar-1.0-2-cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl")
     assert (file.project, file.version, file.is_wheel) == ("foo-bar", Version("1.0"), True)
+    assert file.build == (2, "")
     assert {str(tag) for tag in file.tags} == {"cp39-abi3-manylinux_2_17_x86_64", "cp39-abi3-manylinux2014_x86_64"}
 
 
@@ -32,6 +33,11 @@ def test_an_sdist_tells_project_and_version() -> None:
         "acme-x.tar.gz",
         "acme-1.0.exe",
         "-1.0.tar.gz",
+        "acme-1.0-py3-none-any.x,evil==1.0,y.whl",
+        "acme-1.0-py3-none-any.a b.whl",
+        "acme-1.0-py3-none-any.\x1b[2K.whl",
+        "acme-1.0-1/../../evil-py3-none-any.whl",
+        "acme-1.0-1\n-py3-none-any.whl",
     ],
 )
 def test_another_file_name_is_refused(filename: str) -> None:

@@ -58,6 +58,13 @@ def test_an_approved_old_enough_wheel_that_fits_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
+    "uploaded", [NOW + timedelta(days=1), datetime.max.replace(tzinfo=UTC)], ids=["tomorrow", "never"]
+)
+def test_a_file_from_the_future_is_too_young(uploaded: datetime) -> None:
+    assert reason(policy(), file(upload_time=uploaded)) is Reason.TOO_YOUNG
+
+
+@pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({"filename": "acme-1.0.exe"}, Reason.UNREADABLE),
@@ -119,7 +126,7 @@ def test_the_best_wheel_comes_first_in_any_order_of_the_index() -> None:
         "acme-1.0-cp311-cp311-manylinux2014_x86_64.whl",
         "acme-1.0-cp311-cp311-manylinux_2_28_x86_64.whl",
         "acme-1.0-1-cp311-cp311-manylinux_2_28_x86_64.whl",
-        "acme-1.0-2-cp311-cp311-manylinux_2_28_x86_64.whl",
+        "acme-1.0-10-cp311-cp311-manylinux_2_28_x86_64.whl",
         "acme-0.9-py3-none-any.whl",
     ]
     best_first = [names[n] for n in (2, 4, 3, 1, 0)]

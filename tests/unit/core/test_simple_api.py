@@ -115,6 +115,12 @@ def test_what_yanked_means(told: object, read: str | None) -> None:
     assert parse_page(one(yanked=told), JSON_TYPE, BASE).files[0].yanked == read
 
 
+def test_a_reason_may_be_told_in_any_characters() -> None:
+    body = one(yanked="\N{SMILING FACE WITH HORNS}")
+    assert b"\\ud83d\\ude08" in body
+    assert parse_page(body, JSON_TYPE, BASE).files[0].yanked == "\N{SMILING FACE WITH HORNS}"
+
+
 @pytest.mark.parametrize(
     "text", ["2026-11-22T12:00:00.000000Z", "2026-11-22T12:00:00", "2026-11-22T14:00:00+02:00"]
 )
@@ -140,6 +146,8 @@ def test_upload_times_are_utc(text: str) -> None:
         {"hashes": {"sha256": ""}},
         {"hashes": None},
         {"size": "large"},
+        {"size": float("inf")},
+        {"size": -1},
         {"upload-time": "yesterday"},
         {"upload-time": "0001-01-01T00:00:00+14:00"},
         {"upload-time": 3},
@@ -165,6 +173,7 @@ def test_a_malformed_file_is_an_error_that_names_it(changes: dict[str, object]) 
         b'{"meta": {"api-version": "1.1"}, "name": 3, "files": []}',
         b'{"meta": {"api-version": "2.0"}, "name": "acme", "files": []}',
         b'{"meta": {}, "name": "acme", "files": []}',
+        b'{"meta": {"api-version": "1.1"}, "name": "acme", "files": [], "x": "\\uD800"}',
     ],
 )
 def test_json_that_is_no_page_is_an_error_of_the_index(body: bytes) -> None:
@@ -200,6 +209,7 @@ def test_html_links_start_at_the_base_element() -> None:
         b'<a href="../">up</a>',
         b'<a href="http://[x/acme-1.0.tar.gz">x</a>',
         b'<a href="acme-1.0.tar.gz#sha256=xy">x</a>',
+        b"<![unknown[ x ]]>",
     ],
 )
 def test_html_that_is_no_page_of_files_is_an_error_of_the_index(body: bytes) -> None:
