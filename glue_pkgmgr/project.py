@@ -7,7 +7,6 @@ environment (`AWS_ENDPOINT_URL`).
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -568,6 +567,8 @@ class Project:
 
         Raises: NotApproved, NotInstallable and SettingsError before a token exists; NoCapacity; RemoteError.
         """
+        import secrets
+
         from glue_pkgmgr.core.job import Delivery
         from glue_pkgmgr.core.record import recorded_launch
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from email.parser import BytesHeaderParser
 from enum import Enum
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -232,6 +231,8 @@ def _by_address(metadata: bytes) -> list[str]:
     pip follows such an address wherever the marker holds, past every index; the resolver sees one Python only.
     Source: PEP 508 (an `@` before the marker stands in nothing else).
     """
+    from email.parser import BytesHeaderParser  # here: most commands look at no wheel
+
     required = map(str, BytesHeaderParser().parsebytes(metadata).get_all("Requires-Dist", []))
     return [name.strip() for name, at, _ in (one.partition(";")[0].partition("@") for one in required) if at]
 
