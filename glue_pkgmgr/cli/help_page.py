@@ -9,7 +9,7 @@ PROGRAM = "glue-pkgmgr"
 VERBS: Mapping[str, str] = {
     "init": "Write the settings file and an empty allow-list.",
     "build": "Build a project's wheel and sdist, reproducibly.",
-    "publish": "Build, upload and verify an internal project.",
+    "publish": "Build, upload and verify internal projects.",
     "withdraw": "Take back a release of our own.",
     "restore": "Let a withdrawn release be used again.",
     "approve": "Add approvals to the allow-list.",
