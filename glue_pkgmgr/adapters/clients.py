@@ -19,6 +19,7 @@ _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired",
 _UNKNOWN_CALLER = frozenset(
     {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId"}
 )
+_WRONG_CLOCK = frozenset({"InvalidSignatureException", "RequestTimeTooSkewed", "RequestInTheFuture"})
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Forbidden", "403"})
 _ABSENT = frozenset(
     {"ResourceNotFoundException", "EntityNotFoundException", "NoSuchBucket", "NoSuchKey", "NotFound", "404"}
@@ -145,6 +146,8 @@ def _refusal(failed: str, needs: str, error: Mapping[str, Any]) -> GluePkgmgrErr
 def _advice(code: str, needs: str) -> str:
     if code in _EXPIRED:
         return "; the AWS credentials have expired: sign in again, and check this machine's clock"
+    if code in _WRONG_CLOCK:
+        return "; a request is signed with the time here: check this machine's clock, then the AWS credentials"
     if code in _UNKNOWN_CALLER:
         return "; AWS does not know these credentials: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE"
     if code in _DENIED and needs:

@@ -63,7 +63,7 @@ def command(
     session.output.result(
         {"dry_run": False, "published": [_data(record) for record in records]},
         Table(("file", "what", "sha256"), rows),
-        *(f"{record}: {record.proof}" for record in records if record.proof),
+        *(f"{record}: {record.proof}" for record in records if record.uploaded and record.proof),
     )
     return None
 

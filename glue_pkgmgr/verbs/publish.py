@@ -138,8 +138,9 @@ class Publisher:
     def publish(self, planned: Sequence[Planned]) -> list[PublishRecord]:
         """Do what was `planned`, in its order, and return a record of each release.
 
-        A release whose files are all there is left alone: no token is minted for it and nothing is written,
-        except that a publication which was interrupted before it was proven is brought to its end.
+        A release whose files are all there is left alone: no token is minted for it and nothing is written, and
+        its record is that of its publication if it was published from here. Only a publication that was
+        interrupted before it was proven is brought to its end.
 
         Raises: NotInstallable with every reason to refuse, before anything is changed. The first failure ends it,
         and its text says what is published and what is not: NotInstallable; IndexAccessError; RemoteError;
@@ -278,11 +279,13 @@ class Publisher:
     def _already_published(self, planned: Planned) -> PublishRecord:
         plan = planned.plan
         before = self.records.find(plan.project, plan.version)
-        digests = {file.filename: file.sha256 for file in plan.held}
-        if before is not None and before.proof is None and before.digests == digests:
+        recorded = before is not None and before.digests == {file.filename: file.sha256 for file in plan.held}
+        if before is not None and recorded and before.proof is None:
             self.progress(f"{plan} was uploaded by a run that did not come to its end")
             return self._proven(before, planned.candidate, self._minted(SHORTEST))
         self.progress(f"{plan} is already published in {self.approved}")
+        if before is not None and recorded:
+            return replace(before, uploaded=(), already=plan.held)
         return PublishRecord(
             project=plan.project,
             version=plan.version,
