@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from packaging.version import Version
 
 from glue_pkgmgr.core.allowlist import make_approval
@@ -37,6 +40,16 @@ def problem(text: str, rules: Policy) -> str:
 
 def test_a_project_without_approval_is_refused_without_network() -> None:
     assert problem("acme", policy()) == "no approval names acme; `glue-pkgmgr approve` adds one after review"
+
+
+alike = st.from_regex(r"[abc]{1,3}(-[abc]{1,3}){0,2}", fullmatch=True)
+
+
+@given(alike, st.lists(alike, max_size=6, unique=True))
+def test_the_nearest_name_is_the_one_a_comparison_with_all_would_find(asked: str, approved: list[str]) -> None:
+    others = [name for name in approved if name != asked]
+    item = run(asked, policy(*(f"{name}==1.0" for name in others))).items[0]
+    assert item.alternative == "".join(difflib.get_close_matches(asked, others, n=1, cutoff=0.75))
 
 
 def test_another_exact_version_is_refused_with_the_approved_ones() -> None:
