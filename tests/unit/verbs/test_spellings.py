@@ -27,7 +27,7 @@ from tests.fakes import FakeIndex, FakeMetadata
 from tests.unit.verbs.locks import policy
 
 PROJECT = project_name("acme-tools")
-HARD = settings(derandomize=True, deadline=None, database=None, max_examples=250)
+HARD = settings(derandomize=True, deadline=None, database=None, max_examples=150)
 
 
 @dataclass(frozen=True)
