@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -89,11 +89,12 @@ class Lock:
 
     def reason(self, project: ProjectName) -> tuple[ProjectName, ...]:
         """Return the shortest chain from a requested project to `project`, both included."""
-        chains: list[tuple[ProjectName, ...]] = [(project,)]
+        pins = {pin.project: pin for pin in self.pins}
+        chains: deque[tuple[ProjectName, ...]] = deque([(project,)])
         seen = {project}
         while chains:
-            chain = chains.pop(0)
-            pin = self.pin(chain[0])
+            chain = chains.popleft()
+            pin = pins.get(chain[0])
             if pin is None or not pin.wanted_by:
                 return chain
             for parent in pin.wanted_by:
@@ -120,95 +121,139 @@ def lock_to_toml(lock: Lock) -> str:
     """Return `lock` as the text of a pylock file: same lock, same bytes; no host, date or secret in it."""
     import tomlkit
 
+    content = _content(lock)
     document = tomlkit.document()
-    document["lock-version"] = _LOCK_VERSION
-    document["requires-python"] = f"=={lock.runtime.python_text}.*"
-    document["created-by"] = _CREATED_BY
+    for key in ("lock-version", "requires-python", "created-by"):
+        document[key] = content[key]
     packages = tomlkit.aot()
-    for pin in lock.installed:
-        packages.append(_package(pin, lock.reason(pin.project)))
-    if packages:
-        document["packages"] = packages
-    else:
-        document["packages"] = tomlkit.array()
-    document["tool"] = _tool(lock)
+    for package in content["packages"]:
+        packages.append(_table_of(package))
+    document["packages"] = packages or tomlkit.array()
+    document["tool"] = _tool_table(content["tool"])
     return tomlkit.dumps(document)
 
 
-def _file_table(file: LockedFile, path: str = "") -> Any:
-    import tomlkit
-
-    table = tomlkit.inline_table()
-    table["name"] = file.filename
-    if path:
-        table["path"] = path
-    if file.size is not None:
-        table["size"] = file.size
-    hashes = tomlkit.inline_table()
-    hashes["sha256"] = file.sha256
-    table["hashes"] = hashes
-    return table
-
-
-def _package(pin: Pin, chain: Iterable[ProjectName]) -> Any:
+def _table_of(content: Mapping[str, Any]) -> Any:
+    """Return a table whose lists of tables have one entry a line, and whose `tool` has a header of its own."""
     import tomlkit
 
     table = tomlkit.table()
-    table["name"] = str(pin.project)
-    table["version"] = str(pin.version)
-    wheels = tomlkit.array().multiline(True)
-    for file in pin.files:
-        wheels.append(_file_table(file, path=f"{pin.project}/{file.filename}"))
-    table["wheels"] = wheels
-    own = tomlkit.table()
-    own["wanted-by"] = [str(parent) for parent in pin.wanted_by]
-    own["chain"] = [str(project) for project in chain]
-    own["internal"] = pin.internal
-    if pin.licence is not None:
-        own["licence"] = pin.licence
-    if pin.built_from is not None:
-        own["built-from"] = _file_table(pin.built_from)
-    table["tool"] = tomlkit.table(is_super_table=True)
-    table["tool"][_TOOL] = own
+    for key, value in content.items():
+        table[key] = _tool_table(value) if key == "tool" else _inline(value)
     return table
 
 
-def _tool(lock: Lock) -> Any:
+def _tool_table(content: Mapping[str, Any]) -> Any:
     import tomlkit
 
-    own = tomlkit.table()
-    own["glue-version"] = lock.runtime.version
-    own["allowlist-sha256"] = lock.allowlist_sha256
-    own["minimum-age-days"] = lock.minimum_age_days
-    own["request"] = list(lock.request)
-    preinstalled = tomlkit.array().multiline(True)
-    for pin in lock.pins:
-        if pin.preinstalled:
-            entry = tomlkit.inline_table()
-            entry["name"] = str(pin.project)
-            entry["version"] = str(pin.version)
-            entry["wanted-by"] = [str(parent) for parent in pin.wanted_by]
-            preinstalled.append(entry)
-    own["preinstalled"] = preinstalled
-    tool = tomlkit.table(is_super_table=True)
-    tool[_TOOL] = own
-    return tool
+    table = tomlkit.table(is_super_table=True)
+    for key, value in content.items():
+        table[key] = _table_of(value)
+    return table
+
+
+def _inline(value: Any) -> Any:
+    import tomlkit
+
+    if isinstance(value, _Entries):
+        array = tomlkit.array().multiline(True)
+        for entry in value:
+            array.append(_inline(entry))
+        return array
+    if isinstance(value, dict):
+        inline = tomlkit.inline_table()
+        inline.update({key: _inline(one) for key, one in value.items()})
+        return inline
+    return value
+
+
+class _Entries(list[dict[str, Any]]):
+    """A list of which each entry is written on a line of its own."""
+
+
+def _content(lock: Lock) -> dict[str, Any]:
+    """Return what the file of `lock` says, all of it, in the order it is written."""
+    return {
+        "lock-version": _LOCK_VERSION,
+        "requires-python": f"=={lock.runtime.python_text}.*",
+        "created-by": _CREATED_BY,
+        "packages": [_package(pin, lock.reason(pin.project)) for pin in lock.installed],
+        "tool": {_TOOL: _own(lock)},
+    }
+
+
+def _package(pin: Pin, chain: Iterable[ProjectName]) -> dict[str, Any]:
+    own: dict[str, Any] = {"wanted-by": list(pin.wanted_by), "chain": list(chain), "internal": pin.internal}
+    if pin.licence is not None:
+        own["licence"] = pin.licence
+    if pin.built_from is not None:
+        own["built-from"] = _file(pin.built_from)
+    return {
+        "name": pin.project,
+        "version": str(pin.version),
+        "wheels": _Entries(_file(file, path=f"{pin.project}/{file.filename}") for file in pin.files),
+        "tool": {_TOOL: own},
+    }
+
+
+def _file(file: LockedFile, path: str = "") -> dict[str, Any]:
+    return {
+        "name": file.filename,
+        **({"path": path} if path else {}),
+        **({"size": file.size} if file.size is not None else {}),
+        "hashes": {"sha256": file.sha256},
+    }
+
+
+def _own(lock: Lock) -> dict[str, Any]:
+    return {
+        "glue-version": lock.runtime.version,
+        "allowlist-sha256": lock.allowlist_sha256,
+        "minimum-age-days": lock.minimum_age_days,
+        "request": list(lock.request),
+        "preinstalled": _Entries(
+            {"name": pin.project, "version": str(pin.version), "wanted-by": list(pin.wanted_by)}
+            for pin in lock.pins
+            if pin.preinstalled
+        ),
+    }
 
 
 def lock_from_toml(text: str, where: str) -> Lock:
     """Return the lock in `text`. `where` names it in errors.
 
-    Raises: SettingsError that says where the file is not a lock of ours: not TOML, not PEP 751, no hash.
+    Nothing in it is overlooked: an address, another hash or an sdist that we would not read, pip and uv would.
+
+    Raises: SettingsError that says where the file is not a lock of ours: not TOML, not PEP 751, no hash, or
+    anything else than we write.
     """
     try:
-        return _lock(Pylock.from_dict(tomllib.loads(text)))
+        content = tomllib.loads(text)
+        lock = _lock(Pylock.from_dict(content))
+        _require_equal(content, _content(lock), "")
     except (tomllib.TOMLDecodeError, PylockValidationError) as e:
         raise SettingsError(f"{where} is not a pylock file: {e}; `glue-pkgmgr lock` writes it anew") from e
-    except (KeyError, TypeError, ValueError, AttributeError, SettingsError) as e:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, SettingsError) as e:
         raise SettingsError(
             f"{where} is not a lock written by glue-pkgmgr ({type(e).__name__}: {e}); "
             "`glue-pkgmgr lock` writes it anew"
         ) from e
+    return lock
+
+
+def _require_equal(held: Any, written: Any, place: str) -> None:
+    """Raise ValueError that names the place where `held` is not what is `written` for the same lock."""
+    if held == written:
+        return
+    if isinstance(held, dict) and isinstance(written, dict):
+        if other := sorted(held.keys() ^ written.keys()):
+            raise ValueError(f"{place}{other[0]}: {'not written by us' if other[0] in held else 'missing'}")
+        for key in written:
+            _require_equal(held[key], written[key], f"{place}{key}.")
+    elif isinstance(held, list) and isinstance(written, list) and len(held) == len(written):
+        for number, (one, other) in enumerate(zip(held, written, strict=True)):
+            _require_equal(one, other, f"{place.rstrip('.')}[{number}].")
+    raise ValueError(f"{place.rstrip('.')}: {held!r:.200} where we write {written!r:.200}")
 
 
 def _lock(pylock: Pylock) -> Lock:
@@ -237,6 +282,8 @@ def _pin(package: Package) -> Pin:
         _locked_file(wheel.name or "", wheel.hashes, wheel.size, project, package.version)
         for wheel in package.wheels
     )
+    if len({file.filename for file in files}) < len(files):
+        raise ValueError(f"packages: {package.name} has a wheel twice")
     return Pin(
         project=project,
         version=package.version,

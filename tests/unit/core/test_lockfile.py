@@ -150,6 +150,43 @@ def test_the_file_of_a_lock_reads_like_this() -> None:
         (('version = "1.40.61"', 'version = "one"'), "one"),
         (('wanted-by = ["acme"]', 'wanted-by = ["a b"]'), "'a b' is not a project name"),
         (("preinstalled = [", "preinstalled = ['boto3',"), "not a lock written by glue-pkgmgr"),
+        (('created-by = "glue-pkgmgr"', 'created-by = "somebody"'), "created-by: 'somebody' where we write"),
+        (('"==3.11.*"', '">=3"'), "requires-python: "),
+        (
+            ("size = 12,", 'size = 12, url = "https://example.com/x",'),
+            "packages[0].wheels[0].url: not written by us",
+        ),
+        (('path = "acme/', 'path = "../acme/'), "packages[0].wheels[0].path: '../acme/acme-1.0"),
+        (
+            ("hashes = {", f'hashes = {{md5 = "{DIGEST[:32]}", '),
+            "packages[0].wheels[0].hashes.md5: not written by us",
+        ),
+        (
+            ('name = "acme"\n', 'name = "acme"\nmarker = "os_name == \'x\'"\n'),
+            "packages[0].marker: not written by us",
+        ),
+        (('name = "acme"\n', 'name = "acme"\nindex = "https://example.com/"\n'), "packages[0].index: "),
+        (
+            (
+                "wheels = [",
+                f'sdist = {{name = "acme-1.0.tar.gz", path = "x", hashes = {{sha256 = "{DIGEST}"}}}}\nwheels = [',
+            ),
+            "packages[0].sdist: not written by us",
+        ),
+        (("[tool.glue-pkgmgr]", "[tool.uv]\nindex-url = 'https://example.com'\n[tool.glue-pkgmgr]"), "tool.uv: "),
+        (('chain = ["acme"]', 'chain = ["boto3", "acme"]'), "packages[0].tool.glue-pkgmgr.chain"),
+        (("internal = true", "internal = 'false'"), "packages[0].tool.glue-pkgmgr.internal: 'false'"),
+        (("size = 10, hashes", 'size = 10, url = "https://example.com/x", hashes'), "built-from.url: not written"),
+        (('version = "1.40.61",', 'version = "1.40.61", size = 3,'), "tool.glue-pkgmgr.preinstalled[0].size: "),
+        (
+            (
+                "wheels = [",
+                f'wheels = [{{name = "acme-1.0-py3-none-any.whl", path = "x", hashes = {{sha256 = "{DIGEST}"}}}},',
+            ),
+            "has a wheel twice",
+        ),
+        (("acme-1.0-py3-none-any.whl", "acme-1.0-1/../../x-py3-none-any.whl"), "it holds other characters"),
+        (("preinstalled = [", "x = " + "[" * 20_000 + "\npreinstalled = ["), "not a lock written by glue-pkgmgr"),
     ],
 )
 def test_a_damaged_lock_is_refused_with_its_name_and_the_way_out(change: tuple[str, str], expected: str) -> None:
