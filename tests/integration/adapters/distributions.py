@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 import zipfile
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _METADATA = "Metadata-Version: 2.1\nName: {project}\nVersion: {version}\nSummary: A demonstration\n"
+_DATE = (2026, 1, 1, 0, 0, 0)  # the same files are the same bytes whenever they are made
 _WHEEL = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
@@ -26,13 +28,16 @@ def wheel(
     name = project.replace("-", "_")
     info = f"{name}-{version}.dist-info"
     path = folder / f"{name}-{version}-{tag}.whl"
+    files = {
+        f"{name}/__init__.py": code,
+        **(more or {}),
+        f"{info}/METADATA": metadata(_METADATA.format(project=project, version=version)),
+        f"{info}/WHEEL": _WHEEL.replace("py3-none-any", tag),
+        f"{info}/RECORD": "",
+    }
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{name}/__init__.py", code)
-        for inner, text in (more or {}).items():
-            archive.writestr(inner, text)
-        archive.writestr(f"{info}/METADATA", _bytes(metadata(_METADATA.format(project=project, version=version))))
-        archive.writestr(f"{info}/WHEEL", _WHEEL.replace("py3-none-any", tag))
-        archive.writestr(f"{info}/RECORD", "")
+        for inner, text in files.items():
+            archive.writestr(zipfile.ZipInfo(inner, _DATE), _bytes(text))
     return path
 
 
@@ -51,7 +56,11 @@ def sdist(
         "PKG-INFO": metadata(_METADATA.format(project=project, version=version)),
         f"{name}/__init__.py": code,
     }
-    with tarfile.open(path, "w:gz") as archive:
+    with (
+        path.open("wb") as file,
+        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as archive,
+    ):
         for inner, text in files.items():
             member = tarfile.TarInfo(f"{name}-{version}/{inner}")
             member.size = len(_bytes(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import tarfile
@@ -62,7 +63,10 @@ def sdist(
     module = name.replace("-", "_").lower()
     held = {"PKG-INFO": metadata(name, version, requires=requires).encode(), **(files or {})}
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as archive,
+    ):
         for path, content in held.items():
             member = tarfile.TarInfo(f"{module}-{version}/{path}")
             member.size = len(content)
