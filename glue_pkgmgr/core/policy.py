@@ -164,8 +164,9 @@ class Policy:
         # A look at the versions rules out nearly all of a page with thousands of files. Whoever wants to know why
         # some are hidden has all of them judged.
         written = [(file, written_version(file.filename)) for file in page.files]
-        # By spelling, since `===` tells 1.0 from 1.0.0; one that may be used lets all equal ones be looked at.
-        spellings = {str(version): version for _, version in written if version is not None}
+        # By spelling, each of which has its own object: `===` tells 1.0 from 1.0.0. One that may be used lets all
+        # equal ones be looked at.
+        spellings = {id(version): version for _, version in written if version is not None}
         usable = {version for version in spellings.values() if self._may_be_used(page.project, version)}
         possible = [file for file, version in written if version in usable]
         kept = [one for one in self._judged(page.project, possible) if isinstance(one, AllowedFile)]
