@@ -189,7 +189,7 @@ def load_settings(path: Path) -> Settings:
         ) from e
     except OSError as e:
         raise SettingsError(f"cannot read {path}: {e.strerror}; check the file and its permissions") from e
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except (ValueError, RecursionError) as e:  # not UTF-8, not TOML, or a number or a depth nothing can hold
         raise SettingsError(f"{path} is not TOML: {e}") from e
     return parse_settings(content, path.absolute())
 

@@ -279,7 +279,7 @@ def parse_allowlist(text: str, where: str) -> AllowList:
         return usual
     try:
         content = tomli.loads(text)
-    except tomli.TOMLDecodeError as e:
+    except (ValueError, RecursionError) as e:  # `TOMLDecodeError`, too, and a number or a depth nothing can hold
         raise SettingsError(f"{where} is not TOML: {e}") from e
     if unknown := set(content) - set(KINDS):
         *kinds, last = (f"[[{kind}]]" for kind in KINDS)

@@ -131,6 +131,8 @@ def test_an_allow_list_without_entries_allows_nothing() -> None:
         (("[[approvals]]", "[approvals]"), r"written as \[\[approvals\]\]"),
         (("[[approvals]]", "[[approval]]"), "unknown key 'approval'"),
         (("[[approvals]]", "[[approvals]"), "is not TOML"),
+        (("reason =", f"until = {'9' * 5000}\nreason ="), "is not TOML"),
+        (("reason =", f"until = {'[' * 5000}\nreason ="), "is not TOML"),
         (("reason =", "allow-young = ''\nreason ="), "allow-young is empty: it is the reason"),
         (("reason =", "allow-yanked = true\nreason ="), r"allow-yanked: True is no text"),
         (('"==1.0"', '">=1"\nallow-young = "fix"'), "allow-young is an exception for one release"),
