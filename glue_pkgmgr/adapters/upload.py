@@ -8,9 +8,10 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import requests
 import rich
@@ -76,7 +77,7 @@ class TwineUploader:
             raise self._refusal(path.name, answer)
 
     def _send(self, package: PackageFile) -> requests.Response | requests.RequestException:
-        with _twine_silenced():
+        with _SILENCE:
             try:
                 # twine's own retries have no pauses: one try at a time.
                 return self._repository.upload(package, max_redirects=1)
@@ -190,12 +191,29 @@ def _advice(status: int) -> str:
     return _ADVICE.get(status, "check the file and the repository")
 
 
-@contextmanager
-def _twine_silenced() -> Iterator[None]:
-    """Keep twine from printing: a library prints nothing, and what it prints goes to rich's shared console."""
-    console = rich.get_console()
-    before, console.quiet = console.quiet, True
-    try:
-        yield
-    finally:
-        console.quiet = before
+class _Silence:
+    """Keeps twine from printing: a library prints nothing, and what twine prints goes to rich's shared console.
+
+    Several threads may be in it at once; the last to leave puts the console back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._before = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            console = rich.get_console()
+            if self._inside == 0:
+                self._before, console.quiet = console.quiet, True
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                rich.get_console().quiet = self._before
+
+
+_SILENCE = _Silence()

@@ -99,24 +99,36 @@ def _secret_by_name(path: str, content: bytes | None) -> tuple[str, ...]:
     return ()
 
 
+# What it is, a text without which it is not there (in lower case: to look for one takes no time), and its form.
 # Of AWS: unique ids of keys and of temporary keys. Source: IAM User Guide, "IAM identifiers" (unique ID prefixes).
 _PATTERNS = (
-    ("an AWS access key", re.compile(rb"(?<![A-Za-z0-9/+])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9/+])")),
+    (
+        "an AWS access key",
+        (b"akia", b"asia"),
+        re.compile(rb"(?<![A-Za-z0-9/+])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9/+])"),
+    ),
     (
         "an AWS secret key",
+        (b"secret",),
         re.compile(
             rb"(?i:aws_?secret_?access_?key|secret_?key)[\"']?\s{0,4}[=:]\s{0,4}[\"']?[A-Za-z0-9/+]{40}(?![\w/+=])"
         ),
     ),
     (
         "an AWS session token",
+        (b"session",),
         re.compile(rb"(?i:aws_?session_?token)[\"']?\s{0,4}[=:]\s{0,4}[\"']?[A-Za-z0-9/+=]{100}"),
     ),
-    ("a private key", re.compile(rb"-----BEGIN (?:[A-Z0-9]+ ){0,2}PRIVATE KEY(?: BLOCK)?-----")),
-    ("an index URL with a token", re.compile(rb"://aws:[\w.~+/=%-]{20,}@")),
-    ("an authorization token", re.compile(rb"(?<![\w.-])eyJ[\w-]{16,}\.[\w-]{8,}\.[\w-]{16,}")),
+    (
+        "a private key",
+        (b"private key",),
+        re.compile(rb"-----BEGIN (?:[A-Z0-9]+ ){0,2}PRIVATE KEY(?: BLOCK)?-----"),
+    ),
+    ("an index URL with a token", (b"://aws:",), re.compile(rb"://aws:[\w.~+/=%-]{20,}@")),
+    ("an authorization token", (b"eyj",), re.compile(rb"(?<![\w.-])eyJ[\w-]{16,}\.[\w-]{8,}\.[\w-]{16,}")),
     (
         "an access token",
+        (*(b"gh%c_" % kind for kind in b"pousr"), b"github_pat_", b"pypi-age", b"xox"),
         re.compile(rb"(?<!\w)(?:gh[pousr]_\w{36}|github_pat_\w{40,}|pypi-AgE[\w-]{50,}|xox[abprs]-[\w-]{20,})"),
     ),
 )
@@ -126,7 +138,10 @@ _EXAMPLE = b"EXAMPLE"  # what AWS's own documentation writes into keys that are 
 def secrets_in(content: bytes) -> tuple[str, ...]:
     """Return what in `content` looks like a secret: its kind, and the first line (from 1) where one stands."""
     found = []
-    for kind, pattern in _PATTERNS:
+    lowered = content.lower()
+    for kind, marks, pattern in _PATTERNS:
+        if not any(mark in lowered for mark in marks):
+            continue
         match = next((one for one in pattern.finditer(content) if _EXAMPLE not in one[0]), None)
         if match:
             line = content.count(b"\n", 0, match.start()) + 1

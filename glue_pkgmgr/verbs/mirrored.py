@@ -270,12 +270,12 @@ def _would_be_taken(filename: str, pin: Pin, runtimes: Collection[GlueRuntime]) 
     return any(runtime.rank(tags) is not None for runtime in runtimes)
 
 
-def at_once(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Return what `work` gives for each item, in their order, several at the same time.
+def at_once(work: Callable[[T], R], items: Iterable[T], most: int = AT_ONCE) -> list[R]:
+    """Return what `work` gives for each item, in their order, up to `most` at the same time.
 
     The first error, or an interrupt, ends it: what has not begun by then does not begin.
     """
-    pool = ThreadPoolExecutor(AT_ONCE)
+    pool = ThreadPoolExecutor(most)
     try:
         return list(pool.map(work, items))
     finally:

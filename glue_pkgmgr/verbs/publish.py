@@ -7,11 +7,12 @@ the name closed to others, the uploads, the index watched until it serves them, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from threading import local
 
 from packaging.metadata import parse_email
 from packaging.version import Version
@@ -32,7 +33,7 @@ from glue_pkgmgr.core.publish_plan import (
 )
 from glue_pkgmgr.core.publish_record import Commit, PublishRecord
 from glue_pkgmgr.core.release_checks import Finding, Level, errors_of
-from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress
+from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.errors import GluePkgmgrError, IndexAccessError, NotInstallable, RemoteError, SettingsError
 from glue_pkgmgr.ports import (
     Clock,
@@ -46,10 +47,12 @@ from glue_pkgmgr.ports import (
     PublishRecords,
     Repositories,
 )
+from glue_pkgmgr.verbs.mirrored import at_once
 
 _PATIENCE = timedelta(seconds=60)  # CodeArtifact usually shows an upload within a second
 _FIRST_PAUSE = 0.1  # seconds
 _LONGEST_PAUSE = 2.0
+_UPLOADS_AT_ONCE = 4  # more do not fill a line any better, and more are cut off by an interruption
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +135,7 @@ class Publisher:
         by_release = {(one.project, one.version): one for one in candidates}
         if len(by_release) < len(candidates):
             raise SettingsError("a release is given twice; name every project once")
-        controls = self.repositories.packages(self.approved)
-        return [self._planned(one, controls) for one in self._in_order(candidates)]
+        return [self._planned(one) for one in self._in_order(candidates)]
 
     def publish(self, planned: Sequence[Planned]) -> list[PublishRecord]:
         """Do what was `planned`, in its order, and return a record of each release.
@@ -178,9 +180,8 @@ class Publisher:
             if file.distribution.is_wheel:
                 yield from parse_email(self.metadata.read_file(file.path))[0].get("requires_dist", [])
 
-    def _planned(self, candidate: Candidate, controls: Mapping[ProjectName, OriginControls]) -> Planned:
-        standing = self._standing(candidate, controls.get(candidate.project))
-        plan = plan_release(candidate.files, standing, self.approved)
+    def _planned(self, candidate: Candidate) -> Planned:
+        plan = plan_release(candidate.files, self._standing(candidate), self.approved)
         if plan.new:
             plan = self._examined(plan, candidate)
         return Planned(candidate=candidate, plan=plan)
@@ -197,8 +198,9 @@ class Publisher:
             warnings=(*plan.warnings, *map(str, warnings)),
         )
 
-    def _standing(self, candidate: Candidate, controls: OriginControls | None) -> Standing:
+    def _standing(self, candidate: Candidate) -> Standing:
         project = candidate.project
+        controls = self.repositories.controls(self.approved, project)
         if controls is None:
             known = Standing(controls=None, versions={}, files={})
         else:
@@ -269,12 +271,22 @@ class Publisher:
         )
         # Before the first upload, and without a proof: should we be killed, the next run knows what is left to do.
         self.records.add(record)
-        uploader = self.open_uploader(url)
-        for file in plan.new:
+        self._upload(plan.new, url)
+        return self._proven(record, candidate, url)
+
+    def _upload(self, files: Sequence[BuiltFile], url: IndexUrl) -> None:
+        opened = local()  # an uploader keeps a connection, and is for one thread
+
+        def upload(file: BuiltFile) -> None:
+            if not hasattr(opened, "uploader"):
+                opened.uploader = self.open_uploader(url)
             self.progress(f"uploading {file.filename} to {self.approved}")
             with self._unless_it_is_there(file):
-                uploader.upload(file.path)
-        return self._proven(record, candidate, url)
+                opened.uploader.upload(file.path)
+
+        # The first one alone: what keeps it from being taken keeps all of them, and is told once.
+        upload(files[0])
+        at_once(upload, files[1:], most=_UPLOADS_AT_ONCE)
 
     def _already_published(self, planned: Planned) -> PublishRecord:
         plan = planned.plan

@@ -35,7 +35,7 @@ COMMIT = Commit(id="c" * 40, dirty=False)
 class Repository(FakeRepository):
     """A repository with an upstream, origin controls, and releases of others; `conflict` refuses one upload."""
 
-    controls: dict[ProjectName, OriginControls] = field(default_factory=dict)
+    closed: dict[ProjectName, OriginControls] = field(default_factory=dict)
     behind: RepositoryLinks = field(default_factory=lambda: RepositoryLinks(upstreams=(), external_connections=()))
     others: dict[str, list[Version]] = field(default_factory=dict)
     upstream_files: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Repository(FakeRepository):
     arrives_all_the_same: bool = False
 
     def packages(self, address: RepositoryAddress) -> Mapping[ProjectName, OriginControls]:
-        return {**super().packages(address), **self.controls}
+        return {**super().packages(address), **self.closed}
 
     def links(self, address: RepositoryAddress) -> RepositoryLinks:
         return self.behind
@@ -332,7 +332,7 @@ def test_a_name_that_an_upstream_offers_is_refused_and_published_once_it_is_clos
     with pytest.raises(NotInstallable, match=r"offers acme 99 from upstream \(pypi-store\)"):
         world.run(*files)
     assert world.events == ["mint", "page"]
-    world.repository.controls[ACME] = OriginControls(publish=True, upstream=False)
+    world.repository.closed[ACME] = OriginControls(publish=True, upstream=False)
     (record,) = world.run(*files)
     assert record.uploaded == tuple(files)
 
@@ -367,6 +367,41 @@ def test_a_conflict_passes_if_the_very_bytes_have_arrived(world: World, files: l
     world.repository.arrives_all_the_same = True
     (record,) = world.run(*files)
     assert record.proof == PROOF
+
+
+@pytest.fixture
+def ten(tmp_path: Path) -> list[BuiltFile]:
+    return [built(tmp_path, f"acme-1.0-{n}-py3-none-any.whl", b"%d" % n) for n in range(10)]
+
+
+def test_many_files_are_uploaded_at_the_same_time_the_first_one_alone(world: World, ten: list[BuiltFile]) -> None:
+    (record,) = world.run(*ten)
+    uploads = [event for event in world.events if event.startswith("upload")]
+    assert uploads[0] == f"upload {ten[0].filename}"
+    assert sorted(uploads) == [f"upload {file.filename}" for file in ten]
+    assert record.uploaded == tuple(ten)
+
+
+def test_what_keeps_the_first_file_from_being_taken_is_told_before_others_are_sent(
+    world: World, ten: list[BuiltFile]
+) -> None:
+    world.repository.conflict = ten[0].filename
+    with pytest.raises(NotInstallable, match="409"):
+        world.run(*ten)
+    assert not [event for event in world.events if event.startswith("upload")]
+
+
+def test_a_failure_among_many_is_an_error_and_running_again_uploads_the_rest(
+    world: World, ten: list[BuiltFile]
+) -> None:
+    world.repository.conflict = ten[6].filename
+    with pytest.raises(NotInstallable, match="409"):
+        world.run(*ten)
+    world.repository.conflict = ""
+    (record,) = world.run(*ten)
+    assert {file.filename for file in record.files} == {file.filename for file in ten}
+    assert ten[6] in record.uploaded
+    assert ten[0] in record.already
 
 
 def test_an_index_that_shows_the_files_late_is_waited_for(world: World, files: list[BuiltFile]) -> None:
