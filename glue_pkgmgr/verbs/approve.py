@@ -22,6 +22,7 @@ from glue_pkgmgr.core.request import Request, parse_item
 from glue_pkgmgr.errors import NotApproved, SettingsError
 from glue_pkgmgr.settings import PolicySettings
 from glue_pkgmgr.verbs.allowlist_file import read_text, write_text
+from glue_pkgmgr.verbs.alone import alone_at
 from glue_pkgmgr.verbs.resolve import MissingApproval, Resolution
 
 
@@ -60,19 +61,20 @@ def approve(
     """
     if terms.until is not None and terms.until < today:
         raise SettingsError(f"--until {terms.until} is in the past: such an approval would never count")
-    text = read_text(path) if path.exists() else EMPTY
-    held = parse_allowlist(text, path.name)
-    present = set(held.approvals)
-    added = []
-    for request in requests:
-        approval = _approval(request, terms, policy)
-        _refuse_withdrawn(approval, held)
-        if approval not in present:
-            text = with_approval(text, approval)
-            present.add(approval)
-            added.append(approval)
-    if added:
-        write_text(path, text)
+    with alone_at(path):
+        text = read_text(path) if path.exists() else EMPTY
+        held = parse_allowlist(text, path.name)
+        present = set(held.approvals)
+        added = []
+        for request in requests:
+            approval = _approval(request, terms, policy)
+            _refuse_withdrawn(approval, held)
+            if approval not in present:
+                text = with_approval(text, approval)
+                present.add(approval)
+                added.append(approval)
+        if added:
+            write_text(path, text)
     return added
 
 
@@ -129,22 +131,23 @@ def revoke(requests: Sequence[str], path: Path) -> list[Approval]:
 
     Raises: SettingsError when a request matches no approval; nothing is changed then.
     """
-    text = read_text(path)
-    approvals = parse_allowlist(text, path.name).approvals
-    positions: set[int] = set()
-    for request in requests:
-        item = parse_item(request)
-        matching = {
-            position
-            for position, approval in enumerate(approvals)
-            if approval.project == item.project and (not item.specifier or approval.versions == item.specifier)
-        }
-        if not matching:
-            known = [f"{one.project}{one.versions}" for one in approvals if one.project == item.project]
-            raise SettingsError(
-                f"no approval matches {request!r}; "
-                + (f"approved are {', '.join(known)}" if known else f"{item.project} has no approval")
-            )
-        positions |= matching
-    write_text(path, without_approvals(text, positions))
+    with alone_at(path):
+        text = read_text(path)
+        approvals = parse_allowlist(text, path.name).approvals
+        positions: set[int] = set()
+        for request in requests:
+            item = parse_item(request)
+            matching = {
+                position
+                for position, approval in enumerate(approvals)
+                if approval.project == item.project and (not item.specifier or approval.versions == item.specifier)
+            }
+            if not matching:
+                known = [f"{one.project}{one.versions}" for one in approvals if one.project == item.project]
+                raise SettingsError(
+                    f"no approval matches {request!r}; "
+                    + (f"approved are {', '.join(known)}" if known else f"{item.project} has no approval")
+                )
+            positions |= matching
+        write_text(path, without_approvals(text, positions))
     return [approvals[position] for position in sorted(positions)]

@@ -45,6 +45,7 @@ from glue_pkgmgr.ports import (
 )
 from glue_pkgmgr.settings import Bundle
 from glue_pkgmgr.verbs import lock as locking
+from glue_pkgmgr.verbs.alone import alone_at
 
 T = TypeVar("T")
 
@@ -400,8 +401,9 @@ def _write(path: Path, content: bytes) -> None:
     target = path.resolve()  # where it is a link, the file it names is the one that counts, and the link stays
     temporary = target.with_name(f"{target.name}.new")
     try:
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        with alone_at(temporary):
+            temporary.write_bytes(content)
+            temporary.replace(target)
     except OSError as e:
         raise SettingsError(f"cannot write {path}: {e.strerror or e}; check permissions and free space") from e
 

@@ -18,6 +18,7 @@ from glue_pkgmgr.core.request import RequestItem, parse_items
 from glue_pkgmgr.errors import NotApproved, SettingsError
 from glue_pkgmgr.ports import Advisories
 from glue_pkgmgr.settings import Bundle
+from glue_pkgmgr.verbs.alone import alone_at
 from glue_pkgmgr.verbs.resolve import Resolution, vulnerabilities, wanted_by
 
 
@@ -83,8 +84,9 @@ def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".new")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with alone_at(temporary):
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
     except OSError as e:
         raise SettingsError(f"cannot write {path}: {e.strerror}") from e
 

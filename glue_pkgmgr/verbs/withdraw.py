@@ -20,6 +20,7 @@ from glue_pkgmgr.core.withdrawal import Withdrawal, make_withdrawal
 from glue_pkgmgr.errors import NotInstallable, SettingsError
 from glue_pkgmgr.ports import Progress, Repositories
 from glue_pkgmgr.verbs.allowlist_file import read_text, write_text
+from glue_pkgmgr.verbs.alone import alone_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,18 +148,19 @@ def withdraw(
     Source: CodeArtifact User Guide, "Package version status": an archived version cannot be downloaded.
     """
     decision = make_withdrawal(release.project, f"=={release.version}", withdrawn_by=by, reason=reason, on=today)
-    text = read_text(path) if path.exists() else EMPTY
-    before = parse_allowlist(text, path.name).withdrawal(release.project, release.version)
-    edited = text if before else with_withdrawal(text, decision)
-    archived = release.status.downloadable
-    if archived:
-        repositories.set_status(
-            release.repository, release.project, release.version, Status.ARCHIVED, expected=release.status
-        )
-        progress(f"archived {release} in {release.repository}: it cannot be downloaded any more")
-    if before is None:
-        _note(path, edited, release)
-        progress(f"noted in {path.name}: commit it, so that everybody is told")
+    with alone_at(path):
+        text = read_text(path) if path.exists() else EMPTY
+        before = parse_allowlist(text, path.name).withdrawal(release.project, release.version)
+        edited = text if before else with_withdrawal(text, decision)
+        archived = release.status.downloadable
+        if archived:
+            repositories.set_status(
+                release.repository, release.project, release.version, Status.ARCHIVED, expected=release.status
+            )
+            progress(f"archived {release} in {release.repository}: it cannot be downloaded any more")
+        if before is None:
+            _note(path, edited, release)
+            progress(f"noted in {path.name}: commit it, so that everybody is told")
     return Withdrawn(release=release, withdrawal=before or decision, archived=archived, noted=before is None)
 
 
@@ -178,18 +180,21 @@ def restore(release: OwnRelease, path: Path, *, repositories: Repositories, prog
     Raises: SettingsError when an entry withdraws other versions too, or the allow-list cannot be edited: nothing
     is changed then; RemoteError.
     """
-    text = read_text(path) if path.exists() else EMPTY
-    withdrawn = parse_allowlist(text, path.name).withdrawn
-    meant = [position for position, one in enumerate(withdrawn) if one.covers(release.project, release.version)]
-    for position in meant:
-        if exact_version(withdrawn[position].versions) is None:
-            raise SettingsError(
-                f"{path.name} withdraws {release.project}{withdrawn[position].versions}, {release} among them; "
-                "edit that entry by hand, then restore again"
-            )
-    if meant:
-        write_text(path, without_withdrawals(text, meant))
-        progress(f"taken out of {path.name}: commit it, so that everybody may use {release} again")
+    with alone_at(path):
+        text = read_text(path) if path.exists() else EMPTY
+        withdrawn = parse_allowlist(text, path.name).withdrawn
+        meant = [
+            position for position, one in enumerate(withdrawn) if one.covers(release.project, release.version)
+        ]
+        for position in meant:
+            if exact_version(withdrawn[position].versions) is None:
+                raise SettingsError(
+                    f"{path.name} withdraws {release.project}{withdrawn[position].versions}, {release} among "
+                    "them; edit that entry by hand, then restore again"
+                )
+        if meant:
+            write_text(path, without_withdrawals(text, meant))
+            progress(f"taken out of {path.name}: commit it, so that everybody may use {release} again")
     published = release.status is Status.ARCHIVED
     if published:
         repositories.set_status(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -58,6 +59,20 @@ def write(bundle: Bundle, folder: Path, content: bytes = b"a") -> tuple[Path, bo
     locked = lock_bundle(bundle, None, resolution, folder)
     assert read_lock(bundle, folder) == locked.lock
     return locked.path, locked.changed
+
+
+def test_of_two_who_lock_at_once_each_finds_a_whole_lock(bundle: Bundle, tmp_path: Path) -> None:
+    resolutions = [resolving(policy("acme==1.0"), {ACME_WHEEL: content}, "acme==1.0") for content in (b"a", b"b")]
+    write(bundle, tmp_path)
+
+    def again(number: int) -> Lock:
+        lock_bundle(bundle, None, resolutions[number % 2], tmp_path)
+        return read_lock(bundle, tmp_path)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(again, range(200)))
+    assert {one.pins for one in found} <= {one.lock(bundle.modules).pins for one in resolutions}
+    assert [path.name for path in tmp_path.iterdir()] == [bundle.lock_filename]
 
 
 def resolving(rules: Policy, files: dict[str, bytes], *answer: str) -> Resolution:
