@@ -135,7 +135,7 @@ def test_an_absent_or_unreadable_file_is_named(path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="cannot read the allow-list"):
         read_allowlist(path)
-    with pytest.raises(SettingsError, match="cannot write .*no-folder: No such file"):
+    with pytest.raises(SettingsError, match=r"cannot write .*no-folder: No such file"):
         add(path.parent / "no-folder" / "allowlist.toml", "boto3==1.0")
 
 
