@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from glue_pkgmgr.cache import cache_folder
@@ -17,7 +16,8 @@ from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.local.jobs.environment import base_environment, clone
 from glue_pkgmgr.local.jobs.glue import Image
 from glue_pkgmgr.local.jobs.interpreters import python_for
-from tests.bench.measure import REPETITIONS, Sample, noise, repeated, timed
+from tests.bench import mirror, publish
+from tests.bench.measure import REPETITIONS, Line, Sample, noise, repeated, timed
 
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("glue-pkgmgr")
@@ -33,22 +33,10 @@ sys.exit(status)
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the report. `kept` is None where nothing is promised."""
-
-    what: str
-    promise: str
-    measured: str
-    kept: bool | None
-
-
 def main() -> int:
     """Measure everything, print the table, and return the exit status."""
     output = Output()
-    output.progress(
-        f"about five minutes: every figure is the median of {REPETITIONS}, with the least and the most"
-    )
+    output.progress(f"about ten minutes: every figure is the median of {REPETITIONS}, with the least and the most")
     output.progress(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     before = noise()
     lines = list(measured(output))
@@ -77,6 +65,8 @@ def measured(output: Output) -> Iterator[Line]:
         ("verbs without AWS", without_aws),
         ("a run's environment", cloning),
         ("the stand-in", stand_in),
+        ("mirror sync beside a loop of copies", mirroring),
+        ("publish beside twine", publishing),
     ):
         output.progress(f"measuring {what}")
         yield from measure()
@@ -153,6 +143,30 @@ def stand_in() -> Iterator[Line]:
                 down.append(seconds([COMMAND, "local", "down", "--state", state], ROOT))
     yield Line("glue-pkgmgr local up", "", Sample(up).text("s"), None)
     yield Line("glue-pkgmgr local down", "", Sample(down).text("s"), None)
+
+
+def mirroring() -> Iterator[Line]:
+    """Bring releases that the store holds already, beside a plain loop of copies, which compares nothing."""
+    for one in mirror.comparisons():
+        far = bool(one.latency)
+        where = f"{1000 * one.latency:.0f} ms a call" if far else "on this machine"
+        yield Line(f"{mirror.RELEASES} copies in a plain loop, {where}", "", one.plain.text("s"), None)
+        yield Line(f"mirror sync of the same, {where}", "", one.synced.text("s"), None)
+        promise = f"≥ {mirror.PROMISE:.0f} x" if far else ""
+        kept = one.ratio >= mirror.PROMISE if far else None
+        yield Line(f"mirror sync, times the loop's speed, {where}", promise, f"{one.ratio:.1f} x", kept)
+
+
+def publishing() -> Iterator[Line]:
+    """Publish the wheels of a release, beside a bare upload, and once more when all are there."""
+    found = publish.publishing()
+    yield Line(f"twine upload of {publish.FILES} wheels", "", found.twine.text("s"), None)
+    yield Line("publish of the same until uploaded", "", found.uploaded.text("s"), None)
+    promise, kept = f"≤ {publish.FIRST_PROMISE} x", found.ratio <= publish.FIRST_PROMISE
+    yield Line("publish, in times of twine", promise, f"{found.ratio:.2f} x", kept)
+    yield Line("publish: proof by installing it", "", found.proof.text("s"), None)
+    again = found.again.median < publish.AGAIN_PROMISE
+    yield Line("publish when all is there", f"< {publish.AGAIN_PROMISE:.0f} s", found.again.text("s"), again)
 
 
 def seconds(words: Sequence[str | Path], folder: Path = ROOT) -> float:

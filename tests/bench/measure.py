@@ -11,6 +11,16 @@ REPETITIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the report. `kept` is None where nothing is promised."""
+
+    what: str
+    promise: str
+    measured: str
+    kept: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """The results of some repetitions, in one unit."""
 
