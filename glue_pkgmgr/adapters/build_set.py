@@ -42,6 +42,10 @@ _FIXED_VERSIONS = {project_name(name): Version(version) for name, version in (pi
 # Resolved for every Python we run on, so that the set does not depend on which one that is.
 _OLDEST_PYTHON = "3.11"
 _SECONDS = 300.0
+_NEEDED = frozenset(
+    {"PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"}
+)
+_NEEDED_PREFIXES = ("PIP_", "UV_", "LC_")
 _NO_SOLUTION = 1  # uv's exit status; an index that cannot be read gives 2
 
 
@@ -118,7 +122,7 @@ class BuildSet:
                     # An sdist here would be built with requirements that nobody pinned.
                     *("--only-binary", ":all:", "--index-strategy", "first-index"),
                 ],
-                env=installer_environment(self._environ, self._index),
+                env=_needed(installer_environment(self._environ, self._index)),
                 cwd=self._folder,
                 input=given.encode(),
                 timeout=timeout,
@@ -128,6 +132,18 @@ class BuildSet:
             raise IndexAccessError(
                 f"{self._index.redacted} is too slow with the build requirements {', '.join(self.wanted)}: {e}"
             ) from e
+
+
+def _needed(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return of `environ` what uv needs to reach the index and its cache.
+
+    It asks the environment's Python what it is; and a backend that ran before may have put another program there.
+    """
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _NEEDED or name.startswith(_NEEDED_PREFIXES) or name.lower().endswith("_proxy")
+    }
 
 
 def _named_only(text: str) -> str:

@@ -12,7 +12,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -239,6 +239,27 @@ def test_a_backend_sees_nothing_of_our_environment(store: UpstreamIndex, tmp_pat
         built(store, made, tmp_path, **secrets)
     assert "hidden" not in str(caught.value)
     assert f"HOME={tmp_path}" in str(caught.value)
+
+
+def test_a_backend_that_replaces_its_python_sees_nothing_of_our_environment_either(
+    store: UpstreamIndex, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    program = f'#!/bin/sh\nenv >> {seen}\nexec {os.path.realpath(sys.executable)} "$@"\n'
+    more = f"""
+def get_requires_for_build_wheel(config_settings=None):
+    os.unlink(sys.executable)
+    with open(sys.executable, "w") as file:
+        file.write({program!r})
+    os.chmod(sys.executable, 0o755)
+    return ["wheel"]
+"""
+    with suppress(NotInstallable, IndexAccessError):  # whatever becomes of it
+        built(
+            store, with_own_backend(more=more), tmp_path / "built", AWS_SECRET_ACCESS_KEY="of ours", OURS="of ours"
+        )
+    assert "UV_DEFAULT_INDEX" in seen.read_text()  # uv has run it
+    assert "of ours" not in seen.read_text()
 
 
 def test_a_client_in_the_backend_reaches_no_network(store: UpstreamIndex, tmp_path: Path) -> None:
