@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.adapters.clients import Clients
     from glue_pkgmgr.adapters.codeartifact import CodeArtifact
     from glue_pkgmgr.adapters.glue import GlueJobs
+    from glue_pkgmgr.adapters.kept_pages import KeptPages
     from glue_pkgmgr.adapters.logs import CloudWatchLogs
     from glue_pkgmgr.adapters.metadata import WheelMetadata
     from glue_pkgmgr.adapters.proof import InstallProof
@@ -789,10 +790,10 @@ class Project:
             self._approved, lifetime, tokens=self._codeartifact, repositories=self._codeartifact
         )
 
-    def _open_index(self, url: IndexUrl) -> SimpleIndex:
+    def _open_index(self, url: IndexUrl, pages: KeptPages | None = None) -> SimpleIndex:
         from glue_pkgmgr.adapters.simple_index import SimpleIndex
 
-        return SimpleIndex(url, self._environ, clock=self.clock)
+        return SimpleIndex(url, self._environ, clock=self.clock, pages=pages)
 
     def _open_store(self) -> SimpleIndex:
         """Open the index of the store with a new token."""
@@ -929,16 +930,19 @@ class Project:
         return open_advisories(asked, self._environ)
 
     def _allowed_index(self, runtime: GlueRuntime) -> AllowedIndex:
+        from glue_pkgmgr.adapters.kept_pages import KeptPages
         from glue_pkgmgr.adapters.metadata import WheelMetadata
 
+        cache = cache_folder(self._environ)
+        pages = KeptPages(cache / "pages")
         store, approved = self._codeartifact.endpoint(self._store), self._codeartifact.endpoint(self._approved)
         # One token opens every repository of the domain that its principal may read.
         token = self._codeartifact.issue(self._approved.domain, self._approved.owner, SHORTEST)
         return verbs.allowed_index.AllowedIndex(
             policy=self._policy(runtime),
-            store=self._open_index(IndexUrl(store, token)),
-            approved=self._open_index(IndexUrl(approved, token)),
-            metadata_reader=WheelMetadata(cache_folder(self._environ) / "metadata"),
+            store=self._open_index(IndexUrl(store, token), pages),
+            approved=self._open_index(IndexUrl(approved, token), pages),
+            metadata_reader=WheelMetadata(cache / "metadata"),
             sdist_builder=self._sdist_builder,
         )
 

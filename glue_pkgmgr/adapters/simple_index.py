@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import requests
 
 from glue_pkgmgr.adapters.http_session import RETRIED_STATUSES, new_session
+from glue_pkgmgr.adapters.kept_pages import KeptPages
 from glue_pkgmgr.core.index_url import USER, AuthorizationToken, IndexUrl
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.simple_api import ACCEPT, IndexPage, parse_page
@@ -34,7 +35,8 @@ def _now() -> datetime:
 class SimpleIndex:
     """A package index behind an `IndexUrl` (CodeArtifact, token inside) or an `IndexSource` (pip's own).
 
-    Credentials go to the index's own host only, in a header, and appear in no error.
+    Credentials go to the index's own host only, in a header, and appear in no error. With `pages` a page that the
+    index says is unchanged is not sent again.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class SimpleIndex:
         environ: Mapping[str, str],
         *,
         clock: Callable[[], datetime] = _now,
+        pages: KeptPages | None = None,
     ) -> None:
         self._clock = clock
+        self._pages = pages
         self._token: AuthorizationToken | None = None
         self._auth: tuple[str, str] | None
         if isinstance(source, IndexUrl):
@@ -64,13 +68,20 @@ class SimpleIndex:
         Raises: IndexAccessError: refused, unreachable, or not an index page.
         """
         url = f"{self._url}{project}/"
-        with self._get(url, {"Accept": ACCEPT}) as response:
+        kept = self._pages.get(url) if self._pages else None
+        headers = {"Accept": ACCEPT} | ({"If-None-Match": kept[0]} if kept else {})
+        with self._get(url, headers) as response:
             if response.status_code == requests.codes.not_found:
                 return None
+            if kept and response.status_code == requests.codes.not_modified:
+                return kept[1]
             self._refuse(response, url)
             body = _read_page(response)
             # The address that answered, redirects followed: relative links start there.
-            return parse_page(body, response.headers.get("Content-Type", ""), _without_credentials(response.url))
+            page = parse_page(body, response.headers.get("Content-Type", ""), _without_credentials(response.url))
+        if self._pages and (etag := response.headers.get("ETag")):
+            self._pages.keep(url, etag, page)
+        return page
 
     def download(self, url: str, target: Path, sha256: str) -> None:
         """Store the file at `url` as `target`, whole and with that hash or not at all.

@@ -71,20 +71,20 @@ def parse_filename(filename: str) -> Distribution:
     return Distribution(filename=filename, project=ProjectName(name), version=version)
 
 
-def written_version(filename: str) -> Version | None:
-    """Return the version that `parse_filename` finds in a name if it finds one, without a look at all the rest.
+def written_version(filename: str) -> str:
+    """Return what stands in a file name where `parse_filename` looks for the version; it may be none.
 
-    None where no version stands in its place; then `parse_filename` refuses the name. It may do so all the same
-    where there is one. A page with thousands of files is gone through in this way first.
+    A page with thousands of files is gone through in this way first.
     """
     if filename.endswith(".whl"):
         _, _, rest = filename.partition("-")
-        return _version(rest.partition("-")[0])
-    return _version(filename.removesuffix(".zip").removesuffix(".tar.gz").rpartition("-")[2])
+        return rest.partition("-")[0]
+    return filename.removesuffix(".zip").removesuffix(".tar.gz").rpartition("-")[2]
 
 
 @lru_cache(maxsize=1 << 14)
-def _version(text: str) -> Version | None:
+def version_or_none(text: str) -> Version | None:
+    """Return `text` as a version; None if it is none."""
     try:
         return Version(text)
     except InvalidVersion:

@@ -12,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from glue_pkgmgr.core.allowlist import AllowList, Approval, names
-from glue_pkgmgr.core.distribution import Distribution, InvalidFilename, parse_filename, written_version
+from glue_pkgmgr.core.distribution import Distribution, InvalidFilename, parse_filename, version_or_none
 from glue_pkgmgr.core.licence import LicenceRule
 from glue_pkgmgr.core.lookalikes import lookalike
 from glue_pkgmgr.core.names import ProjectName
@@ -163,12 +163,11 @@ class Policy:
             return AllowedPage(project=page.project, allowed=(), tell_hidden=lambda: hidden)
         # A look at the versions rules out nearly all of a page with thousands of files. Whoever wants to know why
         # some are hidden has all of them judged.
-        written = [(file, written_version(file.filename)) for file in page.files]
-        # By spelling, each of which has its own object: `===` tells 1.0 from 1.0.0. One that may be used lets all
-        # equal ones be looked at.
-        spellings = {id(version): version for _, version in written if version is not None}
-        usable = {version for version in spellings.values() if self._may_be_used(page.project, version)}
-        possible = [file for file, version in written if version in usable]
+        written = page.by_version()
+        versions = {text: version for text in written if (version := version_or_none(text)) is not None}
+        # By spelling, since `===` tells 1.0 from 1.0.0; one that may be used lets all equal ones be looked at.
+        usable = {version for version in versions.values() if self._may_be_used(page.project, version)}
+        possible = [file for text, version in versions.items() if version in usable for file in written[text]]
         kept = [one for one in self._judged(page.project, possible) if isinstance(one, AllowedFile)]
         # As installers choose, by the build number last; and by name, as the order of the index must not show.
         kept.sort(

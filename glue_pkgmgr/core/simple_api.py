@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -16,7 +16,7 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from glue_pkgmgr.core.distribution import InvalidFilename, parse_filename
+from glue_pkgmgr.core.distribution import InvalidFilename, parse_filename, written_version
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.errors import IndexAccessError, SettingsError
 
@@ -56,12 +56,27 @@ class IndexFile:
         return self.hashes.get("sha256")
 
 
+class GroupedFiles(Sequence[IndexFile]):
+    """Files that come in groups already, by what `written_version` finds in their names."""
+
+    by_version: Mapping[str, Sequence[IndexFile]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexPage:
     """The page of `project`: its files in the order of the index."""
 
     project: ProjectName
-    files: tuple[IndexFile, ...]
+    files: Sequence[IndexFile]
+
+    def by_version(self) -> Mapping[str, Sequence[IndexFile]]:
+        """Return the files by what stands in their names as version, each group in the order of the index."""
+        if isinstance(self.files, GroupedFiles):
+            return self.files.by_version
+        groups: dict[str, list[IndexFile]] = {}
+        for file in self.files:
+            groups.setdefault(written_version(file.filename), []).append(file)
+        return groups
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -140,7 +155,9 @@ def _parse_json(body: bytes, base_url: str) -> IndexPage:
         raise IndexAccessError(f"{where}: api-version {version} is not 1.x")
     return IndexPage(
         project=project,
-        files=tuple(_json_file(file, _joining(base_url), where, n) for n, file in enumerate(files)),
+        files=tuple(
+            file_from_json(file, _joining(base_url), f"{where}: files[{n}]") for n, file in enumerate(files)
+        ),
     )
 
 
@@ -155,8 +172,11 @@ def _joining(base_url: str) -> Callable[[str], str]:
     return joined
 
 
-def _json_file(file: Any, joined: Callable[[str], str], page: str, number: int) -> IndexFile:
-    where = f"{page}: files[{number}]"
+def file_from_json(file: Any, joined: Callable[[str], str], where: str) -> IndexFile:
+    """Return a file as a JSON page lists it. `joined` makes its link absolute, `where` names it in errors.
+
+    Raises: IndexAccessError.
+    """
     try:
         yanked = file.get("yanked", False)
         size = file.get("size")
@@ -275,12 +295,13 @@ def render_json(page: IndexPage, *, core_metadata: bool = False) -> bytes:
         "meta": {"api-version": API_VERSION},
         "name": page.project,
         "versions": list(page.versions),
-        "files": [_file_as_json(file) | extra for file in page.files],
+        "files": [file_as_json(file) | extra for file in page.files],
     }
     return json.dumps(content, ensure_ascii=False).encode()
 
 
-def _file_as_json(file: IndexFile) -> dict[str, object]:
+def file_as_json(file: IndexFile) -> dict[str, object]:
+    """Return `file` as a JSON page lists it."""
     optional = {
         "requires-python": file.requires_python,
         "size": file.size,
