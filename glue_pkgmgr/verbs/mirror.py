@@ -51,7 +51,11 @@ def verify(
             if one.presence is Presence.DIFFERENT
         ),
         unlocked=_unlocked(statuses, looking.pins, places, records),
-        faults=(*_link_faults(places, links), *_control_faults(places, packages, in_store, used)),
+        faults=(
+            *_link_faults(places, links),
+            *_control_faults(places, packages, in_store, used),
+            *_strangers_in_store(places, in_store, repositories),
+        ),
     )
 
 
@@ -203,6 +207,20 @@ def _link_faults(places: Places, links: RepositoryLinks) -> list[Deviation]:
             detail=f"looks into {name} too: jobs can install what nobody approved; remove it",
         )
         for kind, name in behind
+    ]
+
+
+def _strangers_in_store(places: Places, in_store: Controls, repositories: Repositories) -> list[Deviation]:
+    """Return the releases that the store took in under internal names before they were closed there."""
+    return [
+        Deviation(
+            where=project,
+            what="in the store",
+            detail=f"{places.store.repository} has {project}=={version} of others under our name; delete it",
+        )
+        for project in sorted(places.internal & in_store.keys())
+        for version, status in repositories.versions(places.store, project).items()
+        if status.downloadable
     ]
 
 

@@ -517,6 +517,15 @@ def test_an_internal_name_that_is_not_closed_before_its_first_release_is_a_devia
     ]
 
 
+def test_a_release_of_others_under_our_name_that_the_store_took_in_before_is_a_deviation() -> None:
+    world = World(FakeCodeArtifact(), places=OURS)
+    world.sync()
+    world.remote.put("store", wheel_name("ours==99.0"), "f" * 64)
+    (found,) = world.verify().deviations
+    assert (found.where, found.what) == ("ours", "in the store")
+    assert found.detail == "store has ours==99.0 of others under our name; delete it"
+
+
 def test_in_the_open_shape_the_store_behind_it_and_extras_are_no_deviation() -> None:
     world = World(remote_with(a="a"), places=OPEN)
     hold(world.remote, "extra==1.0", "e", OriginControls(publish=False, upstream=True))
