@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -134,10 +135,10 @@ class SimpleIndex:
             raise IndexAccessError(
                 f"the token for {_shown(self._url)} expired at {self._token.expires_at:%H:%M:%S} UTC: mint one"
             )
-        auth = self._auth if _same_origin(url, self._url) else None
         try:
+            auth = self._auth if _origin(url) == _origin(self._url) else None
             response = self._session.get(url, headers=dict(headers), auth=auth, stream=True)
-        except requests.RequestException as e:
+        except (requests.RequestException, ValueError) as e:  # ValueError: sent on to what is no URL
             # Not chained: requests' exceptions hold the request, and that the credentials.
             raise IndexAccessError(
                 f"cannot reach {_shown(url)}: {_reason(e)}; check the network and proxy"
@@ -201,8 +202,14 @@ def _shown(url: str) -> str:
     return urlunsplit(urlsplit(_without_credentials(url))._replace(query="", fragment=""))
 
 
-def _same_origin(url: str, other: str) -> bool:
-    return urlsplit(_without_credentials(url))[:2] == urlsplit(other)[:2]
+@lru_cache(maxsize=64)
+def _origin(url: str) -> tuple[str, str]:
+    """Return scheme, and host with port, of where a request of `url` goes.
+
+    As the request is prepared: in `http://a\\@b/` urlsplit takes b for the host, and the connection is made to a.
+    """
+    sent = requests.Request("GET", url).prepare().url or ""
+    return urlsplit(_without_credentials(sent))[:2]
 
 
 def _later(status: int) -> str:
@@ -211,7 +218,7 @@ def _later(status: int) -> str:
     return "; check the index URL and the repository"
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: Exception) -> str:
     """Return what went wrong without the URL, which may hold credentials."""
     cause: BaseException = error
     while inner := cause.__cause__ or cause.__context__ or getattr(cause, "reason", None):

@@ -5,6 +5,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -144,6 +145,18 @@ def test_the_token_goes_to_the_index_alone(tmp_path: Path) -> None:
     assert "authorization" not in files.seen[0].headers
 
 
+@pytest.mark.parametrize(
+    "link",
+    ["http://{evil}\\@{ours}/acme.whl", "http://{evil}\\\\@{ours}/acme.whl", "http:\\\\{evil}/@{ours}/acme.whl"],
+)
+def test_a_link_that_may_be_read_in_two_ways_takes_no_token_along(link: str, tmp_path: Path) -> None:
+    with scripted(serve_file) as server, scripted(serve_file) as files:
+        ours, evil = (one.url.removeprefix("http://").rstrip("/") for one in (server, files))
+        with suppress(IndexAccessError):
+            with_token(server).download(link.format(ours=ours, evil=evil), tmp_path / "a", SHA256)
+    assert [one for one in files.seen if "authorization" in one.headers] == []
+
+
 def test_a_redirect_to_another_host_takes_no_token_along(tmp_path: Path) -> None:
     with scripted(serve_file) as files:
 
@@ -162,6 +175,17 @@ def test_a_refusal_says_what_is_wrong_without_the_token(status: int) -> None:
         with_token(server).page(ACME)
     assert_no_secret(caught.value)
     assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "place", ["http://[::1", "http://127.0.0.1:1/\xff", "file:///etc/passwd", "//", "data:,x"]
+)
+def test_being_sent_on_to_what_is_no_index_is_an_error_of_the_index(place: str) -> None:
+    def sent_on(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, 302, Location=place)
+
+    with scripted(sent_on) as index, pytest.raises(IndexAccessError, match="cannot reach http://127"):
+        SimpleIndex(IndexSource(url=f"{index.url}/"), NO_PROXY).page(ACME)
 
 
 def test_busy_answers_are_tried_again() -> None:
