@@ -205,7 +205,7 @@ class Upstream:
             answer = self._session.get(
                 url,
                 headers=headers,
-                auth=_credentials(source, url),
+                auth=credentials_for(source, url),
                 verify=str(source.ca_bundle) if source.ca_bundle else None,
                 proxies={"http": source.proxy, "https": source.proxy} if source.proxy else None,
                 timeout=(min(_CONNECT_TIMEOUT, self._timeout), self._timeout),
@@ -328,12 +328,18 @@ def _again(error: UpstreamFailed) -> UpstreamFailed:
     return UpstreamFailed(str(error), error.status)
 
 
-def _credentials(source: IndexSource, url: str) -> tuple[str, str] | None:
-    """Return user and password of the index, for its own host only."""
-    index, target = urlsplit(source.url), urlsplit(url)
-    if index.username is None or (index.hostname, index.port) != (target.hostname, target.port):
+def credentials_for(source: IndexSource, url: str) -> tuple[str, str] | None:
+    """Return user and password of the index, for its own address only."""
+    index = urlsplit(source.url)
+    if index.username is None or _origin(source.url) != _origin(url):
         return None
     return unquote(index.username), unquote(index.password or "")
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    # As the request is prepared: of `http://a\\@b/` urlsplit takes b for the host, and the connection is made to a.
+    sent = urlsplit(requests.Request("GET", url).prepare().url or "")
+    return sent.scheme, sent.hostname, sent.port
 
 
 def _raw(answer: requests.Response, what: str) -> Iterator[bytes]:

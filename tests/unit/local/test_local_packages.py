@@ -10,6 +10,7 @@ import pytest
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.repository import OriginControls, Status
 from glue_pkgmgr.errors import SettingsError
+from glue_pkgmgr.index_source import IndexSource
 from glue_pkgmgr.local.packages.blobs import Digests
 from glue_pkgmgr.local.packages.releases import (
     FIRST_BROUGHT_IN,
@@ -19,6 +20,7 @@ from glue_pkgmgr.local.packages.releases import (
     Repository,
 )
 from glue_pkgmgr.local.packages.store import Occupied, PackageStore
+from glue_pkgmgr.local.packages.upstream import credentials_for
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 PUBLISHED_HERE = Origin(external=False, name="approved")
@@ -203,3 +205,18 @@ def test_a_copy_that_fails_leaves_no_file(store: PackageStore, tmp_path: Path) -
     with pytest.raises(OSError, match="disk on fire"):
         store.blobs.copy_in(Broken())
     assert not list((tmp_path / "incoming").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("link", "told"),
+    [
+        ("https://index.example.com/files/a.whl", True),
+        ("http://index.example.com/files/a.whl", False),
+        ("https://index.example.com:444/a.whl", False),
+        ("https://other.example.com\\@index.example.com/a.whl", False),
+        ("https://index.example.com@other.example.com/a.whl", False),
+    ],
+)
+def test_the_credentials_of_the_public_index_go_to_its_own_address_only(link: str, told: bool) -> None:
+    source = IndexSource(url="https://reader:hidden@index.example.com/simple/")
+    assert credentials_for(source, link) == (("reader", "hidden") if told else None)
