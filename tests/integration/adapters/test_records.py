@@ -37,9 +37,7 @@ def test_a_record_is_one_file_named_by_time_and_launch(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "records").write_text("a file")
-    with pytest.raises(
-        SettingsError, match=r"cannot write the record of a launch, .*no job runs without"
-    ):
+    with pytest.raises(SettingsError, match=r"cannot write the record of a launch, .*no job runs without"):
         RecordFolder(tmp_path / "records").add(RECORD)
 
 
