@@ -337,7 +337,7 @@ def credentials_for(source: IndexSource, url: str) -> tuple[str, str] | None:
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
-    # As the request is prepared: of `http://a\\@b/` urlsplit takes b for the host, and the connection is made to a.
+    # As the request is prepared: in `http://a\@b/` urlsplit takes b for the host, and the connection is made to a.
     sent = urlsplit(requests.Request("GET", url).prepare().url or "")
     return sent.scheme, sent.hostname, sent.port
 
