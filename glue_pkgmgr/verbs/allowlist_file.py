@@ -23,9 +23,13 @@ def write_text(path: Path, text: str) -> None:
     """Write `text`, an allow-list, whole or not at all. Raises: SettingsError when that is not possible."""
     parse_allowlist(text, path.name)  # what we write must be readable again
     try:
+        content = text.encode("utf-8")
+    except UnicodeEncodeError as e:  # bytes of a command line that were no characters
+        raise SettingsError(f"{path.name} is UTF-8; {text[e.start : e.end]!r} cannot be written there") from e
+    try:
         target = path.resolve()  # where it is a link, the file it names is the allow-list, and the link stays
         temporary = target.with_name(f"{target.name}.new")
-        temporary.write_bytes(text.encode("utf-8"))
+        temporary.write_bytes(content)
         temporary.replace(target)
     except OSError as e:
         raise SettingsError(f"cannot write the allow-list {path}: {e.strerror}") from e

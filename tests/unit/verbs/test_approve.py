@@ -45,6 +45,12 @@ def test_an_equal_approval_is_not_added_again(path: Path) -> None:
     assert len(add(path, "boto3==1.0", until=date(2027, 1, 1))) == 1
 
 
+def test_what_is_no_character_is_not_written(path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"allowlist\.toml is UTF-8; .* cannot be written there"):
+        add(path, "boto3==1.0", reason="as agreed \udcff")
+    assert not path.exists()
+
+
 def test_of_many_who_edit_at_once_nobody_undoes_what_another_did(path: Path) -> None:
     names = [f"acme{n}" for n in range(40)]
     add(path, *(f"{name}==1.0" for name in names[:20]))
