@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.allowlist import AllowList, Approval
     from glue_pkgmgr.core.built_file import BuiltFile
     from glue_pkgmgr.core.built_project import BuiltProject
+    from glue_pkgmgr.core.index_url import AuthorizationToken
     from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
     from glue_pkgmgr.core.lockfile import Lock, Pin
     from glue_pkgmgr.core.publish_plan import PublishPlan
@@ -931,18 +932,25 @@ class Project:
 
     def _allowed_index(self, runtime: GlueRuntime) -> AllowedIndex:
         from glue_pkgmgr.adapters.kept_pages import KeptPages
+        from glue_pkgmgr.adapters.later_index import IndexOpenedLater
         from glue_pkgmgr.adapters.metadata import WheelMetadata
 
-        cache = cache_folder(self._environ)
-        pages = KeptPages(cache / "pages")
-        store, approved = self._codeartifact.endpoint(self._store), self._codeartifact.endpoint(self._approved)
-        # One token opens every repository of the domain that its principal may read.
-        token = self._codeartifact.issue(self._approved.domain, self._approved.owner, SHORTEST)
+        folder = cache_folder(self._environ)
+        pages = KeptPages(folder / "pages")
+
+        @cache
+        def token() -> AuthorizationToken:
+            # One token opens every repository of the domain that its principal may read.
+            return self._codeartifact.issue(self._approved.domain, self._approved.owner, SHORTEST)
+
+        def opened(address: RepositoryAddress) -> SimpleIndex:
+            return self._open_index(IndexUrl(self._codeartifact.endpoint(address), token()), pages)
+
         return verbs.allowed_index.AllowedIndex(
             policy=self._policy(runtime),
-            store=self._open_index(IndexUrl(store, token), pages),
-            approved=self._open_index(IndexUrl(approved, token), pages),
-            metadata_reader=WheelMetadata(cache / "metadata"),
+            store=IndexOpenedLater(partial(opened, self._store)),
+            approved=IndexOpenedLater(partial(opened, self._approved)),
+            metadata_reader=WheelMetadata(folder / "metadata"),
             sdist_builder=self._sdist_builder,
         )
 
