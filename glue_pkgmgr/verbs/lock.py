@@ -9,6 +9,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from glue_pkgmgr.core.allowlist import EXPIRES_SOON
+from glue_pkgmgr.core.distribution import parse_filename
 from glue_pkgmgr.core.image import breaks
 from glue_pkgmgr.core.lock_changes import Change, changes
 from glue_pkgmgr.core.lockfile import Lock, Pin, lock_from_toml, lock_to_toml
@@ -138,7 +139,8 @@ def unusable(bundle: Bundle, lock: Lock, policy: Policy) -> list[str]:
 def unusable_pins(lock: Lock, policy: Policy) -> list[str]:
     """Return, in words, every pin that is withdrawn, not approved today, not in the image, or from elsewhere.
 
-    Items of the request that no pin satisfies are told too: a merge or a hand has taken their pin away.
+    Items of the request that no pin satisfies are told too: a merge or a hand has taken their pin away. So are
+    pins that nothing leads to from the request, and wheels that the Glue version does not take: put in by hand.
     """
     refused = policy.allowlist.refused(
         [(pin.project, pin.version) for pin in lock.installed], today=policy.now.date(), runtime=lock.runtime
@@ -152,6 +154,8 @@ def unusable_pins(lock: Lock, policy: Policy) -> list[str]:
         *(f"{_refused(release, policy)}{wanted_by(lock.reason(release[0]))}" for release in refused),
         *(f"{pin} is not in the Glue {lock.runtime.version} image" for pin in absent),
         *(f"{pin} {_wrong_source(pin)}" for pin in strayed),
+        *(f"{pin} is wanted by nothing that is asked for" for pin in _unwanted(lock)),
+        *(f"{name} is for other platforms than Glue {lock.runtime.version}" for name in _of_other_runtimes(lock)),
         *_against_rules(lock, policy),
     ]
 
@@ -195,6 +199,19 @@ def ending(lock: Lock, policy: Policy) -> list[str]:
         if last is not None and None not in until and last <= today + EXPIRES_SOON:
             found.append(f"the approval of {pin} ends {last}, in {(last - today).days} days")
     return found
+
+
+def _unwanted(lock: Lock) -> list[Pin]:
+    reached = {item.project for item in parse_items(lock.request)}
+    while more := {pin.project for pin in lock.pins if reached.intersection(pin.wanted_by)} - reached:
+        reached |= more
+    return [pin for pin in lock.pins if pin.project not in reached]
+
+
+def _of_other_runtimes(lock: Lock) -> Iterator[str]:
+    for file in (file for pin in lock.installed for file in pin.files):
+        if lock.runtime.rank(parse_filename(file.filename).tags) is None:
+            yield file.filename
 
 
 def _satisfied(item: RequestItem, lock: Lock) -> bool:

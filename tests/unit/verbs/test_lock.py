@@ -137,12 +137,12 @@ def test_every_disagreement_is_told_at_once(bundle: Bundle) -> None:
         pin("dep==1.0", wanted_by=("mid",)),
         pin("mid==1.0", wanted_by=("acme",)),
         pin("boto3==0.1", "", ("acme",)),
-        request=("other",),
+        request=("other", "acme"),
         glue="5.0",
     )
     rules = policy("acme==1.0", "mid==1.0", internal=("acme",))
     assert faults(bundle, held, rules) == [
-        "the bundle asks for acme; the lock was made for other",
+        "the bundle asks for acme; the lock was made for other, acme",
         "the bundle is for Glue 5.1, the lock for 5.0",
         "it pins no release for other",
         "dep==1.0 is not approved (wanted by acme → mid)",
@@ -157,7 +157,26 @@ def test_every_disagreement_is_told_at_once(bundle: Bundle) -> None:
 def test_a_lock_that_pins_nothing_for_what_was_asked_is_a_fault(bundle: Bundle, pins: tuple[str, ...]) -> None:
     asked = replace(bundle, modules=parse_request("acme>=2"))
     held = lock(*map(pin, pins), request=("acme>=2",))
-    assert faults(asked, held, policy("acme==1.0", "dep==1.0")) == ["it pins no release for acme>=2"]
+    found = faults(asked, held, policy("acme==1.0", "dep==1.0"))
+    assert found[0] == "it pins no release for acme>=2"
+    assert found[1:] == (["dep==1.0 is wanted by nothing that is asked for"] if pins == ("dep==1.0",) else [])
+
+
+@pytest.mark.parametrize("wanted_by", [(), ("ghost",), ("dep",), ("island",)])
+def test_a_release_that_nothing_leads_to_from_the_request_is_a_fault(
+    bundle: Bundle, wanted_by: tuple[str, ...]
+) -> None:
+    held = lock(pin("acme==1.0"), pin("dep==1.0", wanted_by=wanted_by), pin("island==1.0", wanted_by=("dep",)))
+    assert unusable(bundle, held, policy("acme==1.0", "dep==1.0", "island==1.0")) == [
+        "dep==1.0 is wanted by nothing that is asked for",
+        "island==1.0 is wanted by nothing that is asked for",
+    ]
+
+
+def test_a_wheel_that_the_glue_version_does_not_take_is_a_fault(bundle: Bundle) -> None:
+    file = LockedFile(filename="acme-1.0-cp312-cp312-win_amd64.whl", sha256="f" * 64)
+    held = lock(replace(pin("acme==1.0"), files=(file,)))
+    assert unusable(bundle, held, policy("acme==1.0")) == [f"{file.filename} is for other platforms than Glue 5.1"]
 
 
 def test_a_release_that_is_internal_no_more_is_a_fault(bundle: Bundle) -> None:
