@@ -125,7 +125,11 @@ class AllowedIndex:
         """Return the wheel of a visible sdist. Raises: NotInstallable; IndexAccessError."""
         if self.sdist_builder is None:
             raise NotInstallable(f"{sdist.file.filename}: nothing here builds wheels")
-        return self.sdist_builder.wheel_of(self._source(project), sdist.file)
+        wheel = self.sdist_builder.wheel_of(self._source(project), sdist.file)
+        if (wheel.distribution.project, wheel.distribution.version) != (project, sdist.distribution.version):
+            # What is built is kept by the bytes of the sdist, and those may be listed under two names.
+            raise NotInstallable(f"{sdist.file.filename} has the bytes of which {wheel.filename} was built before")
+        return wheel
 
     def licence(self, project: ProjectName, version: Version) -> str | None:
         """Return the licence that counts for a visible release; None where none can be told."""

@@ -507,6 +507,19 @@ def test_an_sdist_that_cannot_be_built_is_hidden_with_the_reason(tmp_path: Path)
     assert resolution.index.refused[ACME, Version("1.0")][0] is Reason.NOT_BUILDABLE
 
 
+def test_an_sdist_with_the_bytes_of_another_release_gives_no_wheel(tmp_path: Path) -> None:
+    store = FakeIndex({"acme-2.0.tar.gz": b"sdist"})
+    resolution, _ = building(policy("acme==2.0"), store, tmp_path)
+
+    class Kept(FakeBuilder):
+        def wheel_of(self, index: PackageIndex, sdist: IndexFile) -> BuiltFile:
+            return super().wheel_of(index, replace(sdist, filename="acme-1.0.tar.gz"))
+
+    resolution.index.sdist_builder = Kept(tmp_path)
+    with pytest.raises(NotInstallable, match=r"acme-2\.0\.tar\.gz has the bytes of which acme-1\.0-"):
+        resolution.lock(parse_request("acme"))
+
+
 def test_the_lock_remembers_the_rules_it_was_made_under() -> None:
     rules = policy("acme==1.0")
     made = choosing(rules, wheels("acme==1.0")).lock(parse_request("acme"))
