@@ -217,7 +217,9 @@ class Project:
             )
         projects = None if upgrade is None else frozenset(map(project_name, upgrade))
         runtime = glue_runtime(glue_version) if glue_version else None
-        return [self._lock_bundle(one, projects, runtime, write=not dry_run) for one in self._bundles(bundles)]
+        wanted = self._bundles(bundles)
+        verbs.lock.require_known(projects or (), wanted, self._readable_locks())
+        return [self._lock_bundle(one, projects, runtime, write=not dry_run) for one in wanted]
 
     def lock_check(self, bundles: Sequence[str] = ()) -> list[Locked]:
         """Return the locks of bundles, all if none is named, if settings and allow-list still agree with them.
@@ -506,7 +508,7 @@ class Project:
             locks=locks,
             replace=replace,
             archives=TarArchives(),
-            metadata=WheelMetadata(cache_folder(self._environ) / "metadata"),
+            metadata=WheelMetadata(cache_folder(self._environ) / "metadata", self._progress),
             mint=self._mint,
             open_index=self._open_index,
             clock=self.clock,
@@ -716,7 +718,7 @@ class Project:
     def _wheel_metadata(self) -> WheelMetadata:
         from glue_pkgmgr.adapters.metadata import WheelMetadata
 
-        return WheelMetadata(cache_folder(self._environ) / "metadata")
+        return WheelMetadata(cache_folder(self._environ) / "metadata", self._progress)
 
     @property
     def _prover(self) -> InstallProof:
@@ -918,6 +920,7 @@ class Project:
             resolver=self._resolver,
             advisories=self._advisories,
             locked=self._readable_locks(),
+            progress=self._progress,
             may_break=may_break,
         )
 

@@ -15,7 +15,7 @@ from glue_pkgmgr.core.distribution import parse_filename
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.simple_api import IndexFile
 from glue_pkgmgr.errors import NotInstallable, SettingsError
-from glue_pkgmgr.ports import PackageIndex
+from glue_pkgmgr.ports import PackageIndex, Progress
 
 _LARGEST = 16 * 1024 * 1024  # bytes of METADATA; real ones stay below a few hundred kilobytes
 
@@ -26,8 +26,9 @@ class WheelMetadata:
     What was read is kept under `folder` by the wheel's SHA-256: bytes that cannot change need no second look.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, progress: Progress = lambda text: None) -> None:
         self._folder = folder
+        self._progress = progress
 
     def read(self, index: PackageIndex, file: IndexFile) -> bytes:
         """Return the METADATA of a wheel; see `ports.MetadataReader`."""
@@ -36,6 +37,7 @@ class WheelMetadata:
         with suppress(OSError):
             # The same bytes may be listed under another name now.
             return _of_named_release(kept.read_bytes(), file.filename)
+        self._progress(f"reading {file.filename}")  # all of it: the metadata are at the end
         with tempfile.TemporaryDirectory(prefix="glue-pkgmgr-") as scratch:
             wheel = Path(scratch) / file.filename
             index.download(file.url, wheel, sha256)

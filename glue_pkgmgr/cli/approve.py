@@ -75,7 +75,7 @@ def command(session: Session, /, *, requests: tuple[str, ...], closure: bool, ye
             "added": [approval_data(one, today()) for one in added],
         },
         *([shown] if yes or not missing else []),  # otherwise it stands above the question
-        approval_table(added, today()) if added else "nothing was approved",
+        *([approval_table(added, today()) if added else "nothing was approved"] if missing else []),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -47,6 +48,9 @@ def _parts(checked: Checked) -> list[str | Table]:
         parts += ["it replaces in the Glue image:", Table(("project", "image", "closure"), replaced)]
     if checked.refusal:
         parts += refusal_parts(checked.refusal)
+    if any(item.problem and item.pin is None for item in checked.items):
+        request = ",".join(str(item.item) for item in checked.items)
+        parts.append(f"what it all needs: glue-pkgmgr approve --closure {shlex.quote(request)} --reason …")
     if checked.failure:
         parts.append(f"the other items could not be looked at: {checked.failure}")
     return parts

@@ -60,6 +60,8 @@ def sync(session: Session, *, prune: bool, yes: bool) -> int:
     pruned = report.extra if prune and report.extra and (yes or _agreed(report.extra, output)) else ()
     if pruned:
         project.mirror_prune(pruned)
+    elif prune:
+        output.progress("nothing was removed")
     if output.as_json:
         output.result(_data(report, pruned))
     return _concluded(report, output)

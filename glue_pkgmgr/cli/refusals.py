@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
 def refusal_parts(refusal: Refusal) -> list[str | Table]:
     """Return what stands in the way, and the way out."""
+    rows = [(str(one.project), _chain(one.chain), one.told) for one in refusal.obstacles]
+    obstacles: list[str | Table] = (
+        [Table(("project", "wanted by", "what stands in the way"), rows)] if rows else []
+    )
     if refusal.missing:
         return [
+            *obstacles,
             "it also needs, and nobody approved:",
             missing_table(refusal.missing),
             f"approve what you want: {refusal.approve_command()}",
@@ -28,18 +33,23 @@ def refusal_parts(refusal: Refusal) -> list[str | Table]:
             Table(("release", "requires", "closure"), rows),
             "ask for releases that fit; what the jobs of a bundle do without is listed as its `may-break`",
         ]
-    rows = [(one.project, _chain(one.chain), one.told) for one in refusal.obstacles]
-    obstacles = [Table(("project", "wanted by", "what stands in the way"), rows)] if rows else []
-    return [*obstacles, *([refusal.explanation] if refusal.explanation else [])]
+    return [*obstacles, *([refusal.conflict] if refusal.conflict else [])]
 
 
 def missing_table(missing: Sequence[MissingApproval]) -> Table:
     """Return the releases that nobody approved with what a reviewer wants to know of them."""
     rows = [
-        (str(one), _chain(one.chain) or "the request", _age(one.uploaded), one.licence or "", shown_size(one.size))
+        (
+            str(one),
+            _chain(one.chain) or "the request",
+            _age(one.uploaded),
+            one.licence or "not told",
+            shown_size(one.size),
+            str(one.replaces or ""),
+        )
         for one in missing
     ]
-    return Table(("release", "wanted by", "age", "licence", "size"), rows)
+    return Table(("release", "wanted by", "age", "licence", "size", "replaces in the image"), rows)
 
 
 def missing_data(one: MissingApproval) -> dict[str, object]:
@@ -52,6 +62,7 @@ def missing_data(one: MissingApproval) -> dict[str, object]:
         "licence": one.licence,
         "size": one.size,
         "others": one.others or None,
+        "replaces": str(one.replaces) if one.replaces else None,
     }
 
 

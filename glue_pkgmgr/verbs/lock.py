@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,18 @@ def lock_bundle(
     if changed and write:
         _write(path, text)
     return Locked(bundle=bundle.name, path=path, lock=lock, changed=changed, changes=changes(before, lock))
+
+
+def require_known(upgrade: Collection[ProjectName], bundles: Sequence[Bundle], locks: Iterable[Lock]) -> None:
+    """Raise SettingsError for a project to upgrade that neither a bundle asks for nor a lock pins."""
+    known = {item.project for bundle in bundles for item in bundle.modules}
+    known |= {pin.project for lock in locks for pin in lock.pins}
+    for project in sorted(upgrade):
+        if project not in known:
+            bundle = next(
+                (f"; for the bundle: `lock {one.name} --upgrade`" for one in bundles if one.name == project), ""
+            )
+            raise SettingsError(f"no lock has a project {project} to upgrade{bundle}")
 
 
 def preferred(before: Lock, upgrade: Collection[ProjectName] | None) -> dict[ProjectName, Version]:

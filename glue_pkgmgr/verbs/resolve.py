@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from glue_pkgmgr.core.allowlist import exact_version
@@ -18,11 +20,14 @@ from glue_pkgmgr.core.policy import AllowedPage, Policy, Reason, summarise
 from glue_pkgmgr.core.request import Request
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.errors import NotApproved, NotInstallable
-from glue_pkgmgr.ports import Advisories, ResolvedRelease, Resolver, Unresolvable
+from glue_pkgmgr.ports import Advisories, Progress, ResolvedRelease, Resolver, Unresolvable
 from glue_pkgmgr.verbs.allowed_index import AllowedIndex, Approvals
 
-_MOST_ROUNDS = 50  # of resolving anew because of a licence or a vulnerability; each hides a release for good
+_MOST_ROUNDS = 12  # of resolving anew because of a licence or a vulnerability; each hides a release for good
+_FEW_ROUNDS = 3  # where it is only to be found out whether more approvals would do
 _SHOWN = 3  # versions named of a list
+_ALIKE = 0.8  # of `difflib`: a letter or two apart
+_WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +36,7 @@ class MissingApproval:
 
     `chain` leads from a requested project to it, both included. `uploaded` is aware UTC, `size` that of the best
     wheel in bytes, `licence` an SPDX expression; each None where it is not told. `others` says which other
-    releases exist and why they are hidden.
+    releases exist and why they are hidden, `replaces` which version of the Glue image it takes the place of.
     """
 
     project: ProjectName
@@ -41,6 +46,7 @@ class MissingApproval:
     licence: str | None = None
     size: int | None = None
     others: str = ""
+    replaces: Version | None = None
 
     def __str__(self) -> str:
         return f"{self.project}=={self.version}"
@@ -51,7 +57,7 @@ class Obstacle:
     """A project of which the resolver could not choose freely: who wants it, and what stands in the way.
 
     `look_alike` says that its name is refused, whatever is approved; `withdrawn` that what was asked for of it was
-    taken back.
+    taken back. Of a `decisive` one no release can be chosen at all: more need not be said.
     """
 
     project: ProjectName
@@ -59,6 +65,7 @@ class Obstacle:
     told: str
     look_alike: bool = False
     withdrawn: bool = False
+    decisive: bool = False
 
     def __str__(self) -> str:
         return f"{self.project}{wanted_by(self.chain)}: {self.told}"
@@ -68,8 +75,9 @@ class Obstacle:
 class Refusal:
     """Why a request cannot be locked.
 
-    `missing` are the approvals that would be enough: with them it could be. Where there are none, `obstacles` and
-    the resolver's own `explanation` say what stands in the way, or `breaks` what the closure would break.
+    `missing` are the approvals that would be enough: with them it could be; `obstacles` are then approved releases
+    that other rules refuse. Where there are none, `obstacles` and the resolver's own `explanation` say what stands
+    in the way, or `breaks` what the closure would break.
     """
 
     request: Request
@@ -84,20 +92,25 @@ class Refusal:
         """Whether people have to decide first: approvals are missing, or a name or a release is refused."""
         return bool(self.missing) or any(one.look_alike or one.withdrawn for one in self.obstacles)
 
+    @property
+    def conflict(self) -> str:
+        """The resolver's explanation where it is needed: where no obstacle says all by itself."""
+        return "" if any(one.decisive for one in self.obstacles) else self.explanation
+
     def error(self) -> NotApproved | NotInstallable:
         """Return it as the error to raise."""
         wanted = ", ".join(str(item) for item in self.request)
         head = f"cannot lock {wanted} for Glue {self.glue_version}"
-        if self.missing:
-            return NotApproved("\n".join([f"{head}: {_count(len(self.missing))}", *self._missing_lines()]))
         lines = [f"  {obstacle}" for obstacle in self.obstacles]
+        if self.missing:
+            return NotApproved("\n".join([f"{head}: {_count(len(self.missing))}", *lines, *self._missing_lines()]))
         if self.breaks:
             head += ": it would break what the Glue image brings"
             lines += [f"  {one}" for one in self.breaks]
             lines.append(
                 "  ask for releases that fit; or, if the jobs do without, list it as `may-break` of the bundle"
             )
-        lines += [f"  {line.strip()}" for line in self.explanation.splitlines() if line.strip()]
+        lines += [f"  {line.strip()}" for line in self.conflict.splitlines() if line.strip()]
         error = NotApproved if self.not_approved else NotInstallable
         return error("\n".join([head, *lines]))
 
@@ -138,6 +151,7 @@ class Resolution:
     preferred: Mapping[ProjectName, Version] = field(default_factory=dict)
     upgrade: Collection[ProjectName] = ()
     may_break: Collection[ProjectName] = ()
+    progress: Progress = lambda text: None
 
     def lock(self, request: Request) -> Lock:
         """Return the lock of `request`: the closure, each release with the SHA-256 of every wheel it may get.
@@ -170,22 +184,21 @@ class Resolution:
     def _policy(self) -> Policy:
         return self.index.policy
 
-    def _resolved(self, request: Request) -> Lock:
+    def _resolved(self, request: Request, rounds: int = _MOST_ROUNDS) -> Lock:
         runtime = self._policy.runtime
         known = {**runtime.preinstalled, **self.preferred}
         preferred = {project: version for project, version in known.items() if project not in self.upgrade}
         self.index.read_ahead(_probable(request, self.locked, runtime))
-        for _ in range(_MOST_ROUNDS):
+        for _ in range(rounds):
             releases = self.resolver.resolve(request, runtime, self.index, preferred)
             refused = self._refused_releases(releases)
             if not refused:
                 return self._made(request, releases)
             for release, (reason, detail) in refused.items():
                 self.index.refuse(release, reason, detail)
-        raise NotInstallable(
-            f"no choice of releases without a refused licence or a known vulnerability after {_MOST_ROUNDS} "
-            "attempts; ask for fewer releases, or narrower approvals"
-        )
+            listed = ", ".join(f"{project}=={version}" for project, version in refused)
+            self.progress(f"refused after a closer look: {listed}; resolving anew")
+        raise Unresolvable(f"each of {rounds} choices had a release that is refused after a closer look")
 
     def _refused_releases(self, releases: Sequence[ResolvedRelease]) -> dict[Release, tuple[Reason, str]]:
         """Return which of the chosen releases of others must not be used after all, and why."""
@@ -269,16 +282,26 @@ class Resolution:
 
     def _refusal(self, request: Request, cause: Unresolvable) -> Refusal:
         """Find out what is missing: approvals, if with some more of them there is a solution."""
+        self.progress("finding out what is missing")
+        refused = dict(self.index.refused)  # by now: what is tried below refuses more
         wanted = {item.project: item.specifier for item in request}
         for approvals in (Approvals.WHERE_SOME, Approvals.LEFT_ASIDE):
             index = self.index.with_approvals(approvals, wanted)
             relaxed = replace(self, index=index, preferred={**self._newest_approved(), **self.preferred})
             try:
-                lock = relaxed._resolved(request)
+                lock = relaxed._resolved(request, _FEW_ROUNDS)
             except NotInstallable:  # also where a release that nobody approved holds no readable wheel
                 continue
-            return self._refused(request, missing=tuple(self._missing(lock, index)))
-        return self._refused(request, obstacles=tuple(self._obstacles(request, index)), explanation=str(cause))
+            obstacles = [one for one in self._obstacles(request, index, refused) if _is_of(one, refused)]
+            return self._refused(request, missing=tuple(self._missing(lock, index)), obstacles=tuple(obstacles))
+        named = _names(cause)
+        told = [
+            one
+            for one in self._obstacles(request, index, refused)
+            if one.decisive or one.project in named or _is_of(one, refused)
+        ]
+        told.sort(key=lambda one: not one.decisive)
+        return self._refused(request, obstacles=tuple(told), explanation=str(cause))
 
     def _newest_approved(self) -> dict[ProjectName, Version]:
         return {
@@ -302,16 +325,23 @@ class Resolution:
                 licence=pin.licence,
                 size=best.size,
                 others=summarise(others, most=_SHOWN),
+                replaces=self._policy.runtime.preinstalled.get(pin.project),
             )
 
-    def _obstacles(self, request: Request, index: AllowedIndex) -> Iterator[Obstacle]:
-        """Yield what keeps projects from being chosen, approvals left aside."""
+    def _obstacles(
+        self, request: Request, index: AllowedIndex, refused: Mapping[Release, tuple[Reason, str]]
+    ) -> Iterator[Obstacle]:
+        """Yield what keeps projects from being chosen, by project; `refused` are those of a closer look."""
         parents: dict[ProjectName, set[ProjectName]] = {}
         for project, required in index.requirements().items():
             for child in required:
                 parents.setdefault(child, set()).add(project)
         requested = {item.project: item.specifier for item in request}
-        for project, split in index.splits():
+        strict = {**dict(self.index.splits()), **{project: self.index.split(project) for project, _ in refused}}
+        for project in sorted({*strict, *dict(index.splits())}):
+            approved = strict.get(project)
+            closer = _only(approved, refused) if approved else None
+            split = closer or (approved if approved and approved.allowed else index.split(project))
             wanted = requested.get(project, SpecifierSet())
             if told := _told(project, split, self._policy, wanted):
                 yield Obstacle(
@@ -320,7 +350,23 @@ class Resolution:
                     told=told,
                     look_alike=self._policy.taken_for(project) is not None,
                     withdrawn=bool(_told_withdrawn(project, split, self._policy, wanted)),
+                    decisive=split is None or not split.allowed,
                 )
+
+
+def _only(split: AllowedPage, refused: Mapping[Release, tuple[Reason, str]]) -> AllowedPage | None:
+    """Return the page with those hidden files only that a closer look refused; None if there are none."""
+    hidden = tuple(one for one in split.hidden if one.version and (split.project, one.version) in refused)
+    return replace(split, tell_hidden=lambda: hidden) if hidden else None
+
+
+def _is_of(obstacle: Obstacle, refused: Collection[Release]) -> bool:
+    return any(project == obstacle.project for project, _ in refused)
+
+
+def _names(cause: Unresolvable) -> set[str]:
+    """Return every word of the resolver's explanation that may be a project."""
+    return {canonicalize_name(word) for word in _WORD.findall(str(cause))}
 
 
 def vulnerabilities(releases: Sequence[Release], advisories: Advisories, policy: Policy) -> dict[Release, str]:
@@ -364,13 +410,19 @@ def _told(project: ProjectName, split: AllowedPage | None, policy: Policy, wante
         return withdrawn
     if split is None:
         internal = project in policy.internal
-        return (
-            "not in the approved repository; publish it first" if internal else "not in the store; check the name"
-        )
+        return "not in the approved repository; publish it first" if internal else _not_in_store(project, policy)
     if not split.withheld:
         return _told_of_ours(split, wanted) if project in policy.internal else ""
     kept = f"{_releases(split)} can be chosen, " if split.allowed else "none can be chosen: "
     return f"{kept}{summarise(split.withheld)}"
+
+
+def _not_in_store(project: ProjectName, policy: Policy) -> str:
+    import difflib  # only here: most requests name what there is
+
+    known = {*policy.allowlist.projects, *policy.runtime.preinstalled} - {project}
+    close = difflib.get_close_matches(project, known, n=1, cutoff=_ALIKE)
+    return f"not in the store; is {close[0]} meant?" if close else "not in the store; check the name"
 
 
 def _told_withdrawn(project: ProjectName, split: AllowedPage | None, policy: Policy, wanted: SpecifierSet) -> str:

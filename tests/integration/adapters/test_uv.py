@@ -213,7 +213,6 @@ def test_a_dependency_that_other_rules_forbid_is_named_with_the_chain_and_the_re
         world.lock("acme", "acme==1.0", "mid==1.0", "dep==1.0")
     told = " ".join(str(caught.value).split())
     assert "dep (wanted by acme → mid): none can be chosen: 1.0: yanked (loses data)" in told
-    assert "all versions of acme depend on mid" in told
     assert "127.0.0.1" not in told
 
 

@@ -26,6 +26,7 @@ from glue_pkgmgr.verbs.lock import (
     lock_bundle,
     preferred,
     read_lock,
+    require_known,
     require_usable,
     unusable,
     vulnerable,
@@ -305,3 +306,15 @@ def test_a_vulnerability_that_became_known_since_is_told_unless_an_exception_cov
     )
     lifted = with_rules(rules, allowlist=replace(rules.allowlist, exceptions=(exception,)))
     assert vulnerable(held, Known(), lifted) == []
+
+
+def test_what_nobody_has_cannot_be_upgraded(bundle: Bundle) -> None:
+    held = [lock(pin("acme==1.0"), pin("dep==1.0", wanted_by=("acme",)))]
+    require_known([ACME, DEP], [bundle], held)
+    require_known([ACME], [bundle], [])
+    with pytest.raises(SettingsError, match=r"no lock has a project other to upgrade$"):
+        require_known([project_name("other")], [bundle], held)
+    with pytest.raises(
+        SettingsError, match=r"no lock has a project taxi to upgrade; for the bundle: `lock taxi --up"
+    ):
+        require_known([project_name("taxi")], [bundle], held)

@@ -235,6 +235,11 @@ def test_no_approval_of_a_pre_release_is_proposed_unless_it_was_asked_for() -> N
     assert [str(one) for one in refusal("acme==2.0rc1", choosing(policy(), store)).missing] == ["acme==2.0rc1"]
 
 
+def test_a_missing_approval_says_what_of_the_image_it_replaces() -> None:
+    found = refusal("idna==3.12,acme", choosing(policy(), wheels("idna==3.12", "acme==1.0"))).missing
+    assert [(one.project, str(one.replaces or "")) for one in found] == [("acme", ""), ("idna", "3.11")]
+
+
 def test_a_missing_approval_says_what_a_reviewer_wants_to_know() -> None:
     store = FakeIndex({DEP_WHEEL: b"1234"})
     index = allowed(policy(), store)
@@ -251,8 +256,7 @@ def test_a_solution_needs_more_than_approvals_where_other_rules_forbid_it() -> N
         choosing(policy(), young).lock(parse_request("acme"))
     assert str(caught.value) == (
         "cannot lock acme for Glue 5.1\n"
-        "  acme: none can be chosen: 1.0: younger than the minimum age (from 2026-11-28)\n"
-        "  there is no acme"
+        "  acme: none can be chosen: 1.0: younger than the minimum age (from 2026-11-28)"
     )
 
 
@@ -392,6 +396,33 @@ def test_the_licence_a_person_established_counts_and_is_locked() -> None:
     rules = replace(policy(approval("acme==2.0", licence="MIT")), licences=NO_GPL)
     (one,) = licensed(rules, **{"2_0": GPL}).lock(parse_request("acme")).pins
     assert (str(one), one.licence) == ("acme==2.0", "MIT")
+
+
+def test_a_refused_licence_is_told_beside_the_approval_that_would_do_instead() -> None:
+    rules = replace(policy("acme==1.0"), licences=NO_GPL)
+    with pytest.raises(NotApproved) as caught:
+        licensed(rules, **{"1_0": GPL, "2_0": MIT}).lock(parse_request("acme"))
+    assert str(caught.value).splitlines()[1:3] == [
+        "  acme: none can be chosen: 1.0: its licence is refused (GPL-3.0-only is denied)",
+        "  acme==2.0 is not approved; also there: 1.0: its licence is refused (GPL-3.0-only is denied)",
+    ]
+
+
+def test_what_is_refused_again_and_again_ends_with_the_reasons() -> None:
+    many = [f"acme=={number}.0" for number in range(1, 30)]
+    resolution = choosing(replace(policy(*many), licences=NO_GPL), wheels(*many))
+    by_file = {f"{one.replace('==', '-')}-py3-none-any.whl": GPL for one in many}
+    resolution.index.metadata_reader = FakeMetadata(by_file)
+    told: list[str] = []
+    found = refusal("acme", replace(resolution, progress=told.append))
+    assert "its licence is refused (GPL-3.0-only is denied)" in found.obstacles[0].told
+    assert found.obstacles[0].told.startswith("17.0, 16.0, 15.0 and 14 more can be chosen")
+    assert len(told) < 25
+
+
+def test_a_typo_in_a_name_is_told_with_what_may_be_meant() -> None:
+    (found,) = refusal("requets", choosing(policy(), FakeIndex())).obstacles
+    assert found.told == "not in the store; is requests meant?"
 
 
 def test_our_own_releases_need_no_licence() -> None:
