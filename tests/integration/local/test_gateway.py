@@ -98,10 +98,10 @@ def test_what_the_settings_name_is_there(client: Callable[[str], Any]) -> None:
     approved = codeartifact.describe_repository(**domain, repository="approved")["repository"]
     assert [c["externalConnectionName"] for c in store["externalConnections"]] == ["public:pypi"]
     assert (approved["upstreams"], approved["externalConnections"]) == ([], [])
-    for repository in ("pypi-store", "approved"):
+    for repository, publish in (("pypi-store", "BLOCK"), ("approved", "ALLOW")):
         package = codeartifact.list_packages(**domain, repository=repository, format="pypi")["packages"]
         controls = {p["package"]: p["originConfiguration"]["restrictions"] for p in package}
-        blocked = {"publish": "ALLOW", "upstream": "BLOCK"}
+        blocked = {"publish": publish, "upstream": "BLOCK"}
         assert controls == {"glueutils": blocked, "house-style": blocked}
     assert sorted(b["Name"] for b in client("s3").list_buckets()["Buckets"])[:2] == ["staging-area", BUCKET]
     script = client("s3").get_object(Bucket="staging-area", Key="glue-pkgmgr/scripts/taxi.py")

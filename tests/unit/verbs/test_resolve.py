@@ -416,7 +416,7 @@ def test_what_is_refused_again_and_again_ends_with_the_reasons() -> None:
     told: list[str] = []
     found = refusal("acme", replace(resolution, progress=told.append))
     assert "its licence is refused (GPL-3.0-only is denied)" in found.obstacles[0].told
-    assert found.obstacles[0].told.startswith("17.0, 16.0, 15.0 and 14 more can be chosen")
+    assert "29.0, 28.0, 27.0, 26.0, 25.0 and 7 more: its licence is refused" in found.obstacles[0].told
     assert len(told) < 25
 
 
