@@ -16,7 +16,7 @@ from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.local.jobs.environment import base_environment, clone
 from glue_pkgmgr.local.jobs.glue import Image
 from glue_pkgmgr.local.jobs.interpreters import python_for
-from tests.bench import mirror, publish
+from tests.bench import check, lock, mirror, publish
 from tests.bench.measure import REPETITIONS, Line, Sample, noise, repeated, timed
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +65,8 @@ def measured(output: Output) -> Iterator[Line]:
         ("verbs without AWS", without_aws),
         ("a run's environment", cloning),
         ("the stand-in", stand_in),
+        ("check with thousands of approvals", checking),
+        ("lock beside uv", locking),
         ("mirror sync beside a loop of copies", mirroring),
         ("publish beside twine", publishing),
     ):
@@ -143,6 +145,29 @@ def stand_in() -> Iterator[Line]:
                 down.append(seconds([COMMAND, "local", "down", "--state", state], ROOT))
     yield Line("glue-pkgmgr local up", "", Sample(up).text("s"), None)
     yield Line("glue-pkgmgr local down", "", Sample(down).text("s"), None)
+
+
+def checking() -> Iterator[Line]:
+    """Check where no endpoint answers: what is locked, what nobody approved, and a name that is misspelt."""
+    found = check.checks()
+    for what, sample in (
+        ("a locked request", found.locked),
+        ("what nobody approved", found.refused),
+        ("a misspelt name", found.misspelt),
+    ):
+        name = f"check of {what}, {check.APPROVALS:,} approvals, after Python"
+        taken = found.after_start(sample)
+        yield Line(name, f"< {check.PROMISE} s", f"{1000 * taken:.0f} ms", taken < check.PROMISE)
+
+
+def locking() -> Iterator[Line]:
+    """Lock a wide request, beside a bare uv that resolves the same against the same index."""
+    found = lock.locking()
+    yield Line("uv pip compile, warm", "", found.bare.text("s"), None)
+    yield Line("lock --upgrade of the same, warm", "", found.locked.text("s"), None)
+    kept = found.ratio <= lock.PROMISE
+    yield Line("lock, in times of uv", f"≤ {lock.PROMISE} x", f"{found.ratio:.2f} x", kept)
+    yield Line("lock, its cache of metadata empty", "", f"{found.cold:.1f} s", None)
 
 
 def mirroring() -> Iterator[Line]:
