@@ -583,6 +583,7 @@ class Project:
         definition = verbs.launch.preflight(
             settings, locked, jobs=self._jobs, approved=self._approved, repositories=self._codeartifact
         )
+        verbs.launch.require_launchable(settings, locked, way, arguments or {})  # what is refused leaves no record
         record = recorded_launch(
             secrets.token_hex(16), settings.name, locked, by=self._login, time=self.clock(), delivery=way
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
@@ -14,6 +15,9 @@ _READ_SECONDS = 60
 _ATTEMPTS = 4  # the first one and three retries, with botocore's jittered back-off
 
 _FILES = {"config_file": "AWS_CONFIG_FILE", "credentials_file": "AWS_SHARED_CREDENTIALS_FILE"}
+
+_QUERY = re.compile(r"\?[^\s\"']*")  # of the URL in botocore's words: long, and no help
+_LOOPBACK = "127.0.0.1"
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _UNKNOWN_CALLER = frozenset(
@@ -174,7 +178,9 @@ def _no_answer(failed: str, error: Exception) -> GluePkgmgrError:
         )
     if isinstance(error, botocore.ParamValidationError):
         return SettingsError(f"{failed}: {_sentence(error)}")
-    return RemoteError(f"{failed}: {_sentence(error)}; check the network, the region and AWS_ENDPOINT_URL")
+    told = _QUERY.sub("", _sentence(error))
+    hint = "; if the stand-in is down: `glue-pkgmgr local up`" if _LOOPBACK in told else ""
+    return RemoteError(f"{failed}: {told}; check the network, the region and AWS_ENDPOINT_URL{hint}")
 
 
 def _sentence(error: Exception) -> str:

@@ -13,6 +13,7 @@ from glue_pkgmgr.cli.output import Table
 from glue_pkgmgr.cli.session import Session, today
 
 if TYPE_CHECKING:
+    from glue_pkgmgr.core.advisory import VulnerabilityException
     from glue_pkgmgr.core.allowlist import Approval
     from glue_pkgmgr.core.withdrawal import Withdrawal
 
@@ -26,15 +27,18 @@ if TYPE_CHECKING:
 def command(session: Session) -> None:
     """Show every approval, in the order of the file; those that no longer count are marked expired.
 
-    Below them stand the releases that were withdrawn, which no approval covers.
+    Below them stand the releases that were withdrawn, which no approval covers, and the exceptions for known
+    vulnerabilities.
     """
     allowlist = session.project().approvals()
-    approvals, withdrawn = allowlist.approvals, allowlist.withdrawn
+    approvals, withdrawn, exceptions = allowlist.approvals, allowlist.withdrawn, allowlist.exceptions
     below: list[str | Table] = ["", _withdrawn_table(withdrawn)] if withdrawn else []
+    below += ["", _exception_table(exceptions, today())] if exceptions else []
     session.output.result(
         {
             "approvals": [approval_data(one, today()) for one in approvals],
             "withdrawn": [withdrawal_data(one) for one in withdrawn],
+            "exceptions": [_exception_data(one, today()) for one in exceptions],
         },
         approval_table(approvals, today()) if approvals else "nothing is approved yet; see `approve --help`",
         *below,
@@ -55,6 +59,31 @@ def withdrawal_data(withdrawal: Withdrawal) -> dict[str, object]:
 def _withdrawn_table(withdrawn: Sequence[Withdrawal]) -> Table:
     rows = [(one.project, str(one.versions), one.withdrawn_by, str(one.on or ""), one.reason) for one in withdrawn]
     return Table(("withdrawn", "versions", "by", "on", "reason"), rows)
+
+
+def _exception_table(exceptions: Sequence[VulnerabilityException], today: date) -> Table:
+    rows = [
+        (
+            one.vulnerability,
+            one.project,
+            one.approved_by,
+            f"{one.until}{'' if today <= one.until else ' expired'}",
+            one.reason,
+        )
+        for one in exceptions
+    ]
+    return Table(("exception for", "project", "by", "until", "reason"), rows)
+
+
+def _exception_data(exception: VulnerabilityException, today: date) -> dict[str, object]:
+    return {
+        "vulnerability": exception.vulnerability,
+        "project": exception.project,
+        "approved_by": exception.approved_by,
+        "reason": exception.reason,
+        "until": exception.until.isoformat(),
+        "expired": today > exception.until,
+    }
 
 
 def approval_table(approvals: Sequence[Approval], today: date) -> Table:

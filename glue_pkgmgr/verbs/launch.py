@@ -96,10 +96,7 @@ def launch(
     Raises: SettingsError for arguments or a delivery that Glue would not take, before a token exists;
     NoCapacity, RemoteError when the start is refused: a secret object is deleted again then.
     """
-    if delivery is Delivery.REQUIREMENTS and not lock.runtime.reads_requirements_files:
-        raise SettingsError(f"Glue {lock.runtime.version} reads no requirements file; use wheels or index")
-    # Raised for the caller's own arguments now, while nothing has been minted or written.
-    run_arguments({**job.arguments, **arguments}, ModuleArguments(""))
+    require_launchable(job, lock, delivery, arguments)
     delivered = deliverer.deliver(lock, delivery, job.staging, token_life(definition))
     try:
         progress(f"starting {job.name}")
@@ -118,6 +115,13 @@ def launch(
         token_expires=delivered.token_expires,
         accept_seconds=(clock() - delivered.minted_at).total_seconds() if delivered.minted_at else None,
     )
+
+
+def require_launchable(job: JobSettings, lock: Lock, delivery: Delivery, arguments: Mapping[str, str]) -> None:
+    """Raise SettingsError for arguments or a delivery that Glue would not take; nothing has been minted yet."""
+    if delivery is Delivery.REQUIREMENTS and not lock.runtime.reads_requirements_files:
+        raise SettingsError(f"Glue {lock.runtime.version} reads no requirements file; use wheels or index")
+    run_arguments({**job.arguments, **arguments}, ModuleArguments(""))
 
 
 def token_life(definition: Mapping[str, object]) -> timedelta:

@@ -121,6 +121,17 @@ def test_a_lock_made_for_another_request_is_refused(project: Project) -> None:
         project.launch("taxi")
 
 
+def test_a_launch_that_is_refused_leaves_no_record(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold(project)
+    approve(project)
+    for name in ("_jobs", "_codeartifact"):
+        monkeypatch.setattr(Project, name, None)
+    monkeypatch.setattr("glue_pkgmgr.verbs.launch.preflight", lambda *args, **kwargs: {})
+    with pytest.raises(SettingsError, match="is reserved by Glue"):
+        project.launch("taxi", arguments={"JOB_NAME": "x"})
+    assert not (project.settings.root / ".glue-pkgmgr" / "records").exists()
+
+
 def test_an_unknown_delivery_or_job_is_told(project: Project) -> None:
     hold(project)
     approve(project)

@@ -74,3 +74,13 @@ def test_revoke_removes_and_shows(folder, approve, capsys):
 def test_revoking_what_is_not_there_is_an_error(capsys):
     assert main(["revoke", "six"]) == 2
     assert "six has no approval" in capsys.readouterr().err
+
+
+def test_exceptions_for_vulnerabilities_stand_below(folder, capsys):
+    entry = 'vulnerability = "CVE-2026-1"\nproject = "six"\napproved-by = "ann"\nreason = "unreachable"\n'
+    (folder / "allowlist.toml").write_text(f"[[exceptions]]\n{entry}until = 2020-01-01\n")
+    assert main(["approvals"]) == 0
+    assert "CVE-2026-1     six      ann  2020-01-01 expired  unreachable" in capsys.readouterr().out
+    assert main(["--json", "approvals"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["exceptions"]
+    assert (told["vulnerability"], told["expired"]) == ("CVE-2026-1", True)
