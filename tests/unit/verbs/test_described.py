@@ -14,7 +14,7 @@ from tests.fakes import FakeMetadata
 from tests.unit.core.test_provenance import INPUTS, RECORD, SDIST, WHEEL
 
 STATEMENT, BILL = "glueutils-0.2.0.intoto.json", "glueutils-0.2.0.cdx.json"
-ROOT = Path("/work/project")
+ROOT = Path("/home/ann/project")
 BUILT = Candidate(files=(SDIST, WHEEL), folder=ROOT / "libraries" / "glueutils", inputs=INPUTS)
 
 
