@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> None:
     """Run the whole job. Raises: JobError, CatalogError."""
     report("version.boto3", boto3.__version__)
     report("version.glueutils", glueutils.__version__)
-    report("version.more_itertools", more_itertools.__version__)  # type: ignore[attr-defined]
+    report("version.more_itertools", more_itertools.__version__)  # type: ignore[attr-defined]  # not in its stubs
     with spark_session(argv, ["S3_BUCKET", "GLUE_DATABASE"]) as (spark, arguments):
         # Time goes into opening many small files, not into bytes: let every core write, however little.
         spark.conf.set("spark.sql.adaptive.coalescePartitions.minPartitionSize", "1k")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -34,6 +34,15 @@ Clock = Callable[[], datetime]
 
 Progress = Callable[[str], None]
 """Called with one short sentence when something worth showing has happened."""
+
+
+def utc_now() -> datetime:
+    """Return the time of this machine, aware UTC: the clock where none is handed in."""
+    return datetime.now(UTC)
+
+
+def silent(text: str) -> None:
+    """Show nothing: the progress where nobody looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

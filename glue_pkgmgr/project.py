@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import Request, parse_items, parse_request
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import GluePkgmgrError, NotApproved, NotInstallable, SettingsError
+from glue_pkgmgr.ports import silent, utc_now
 from glue_pkgmgr.settings import FILENAME, Bundle, JobSettings, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -70,14 +71,6 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs.withdraw import OwnRelease, Restored, Uses, Withdrawn
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _silent(text: str) -> None:
-    """Show nothing."""
-
-
 class Project:
     """The settings of a project and every verb on them. Nothing is contacted before a verb needs it.
 
@@ -89,8 +82,8 @@ class Project:
         settings: Settings,
         *,
         environ: Mapping[str, str] | None = None,
-        clock: Clock = _utc_now,
-        progress: Progress = _silent,
+        clock: Clock = utc_now,
+        progress: Progress = silent,
     ) -> None:
         self.settings = settings
         self._environ = dict(os.environ if environ is None else environ)
@@ -103,8 +96,8 @@ class Project:
         config: Path | None = None,
         *,
         environ: Mapping[str, str] | None = None,
-        clock: Clock = _utc_now,
-        progress: Progress = _silent,
+        clock: Clock = utc_now,
+        progress: Progress = silent,
     ) -> Project:
         """Return the project of the settings file `config`; without one, `glue-pkgmgr.toml` found here or above.
 
@@ -179,7 +172,7 @@ class Project:
         items = parse_request(request, self.settings.policy.internal)
         runtime = glue_runtime(glue_version) if glue_version else self._usual_runtime()
         self._progress(f"resolving {', '.join(map(str, items))} for Glue {runtime.version}")
-        return verbs.approve.missing(items, self._resolution(runtime))
+        return verbs.approve.missing(items, self._resolution(runtime, self._readable_locks().values()))
 
     # --- requests and locks
 
@@ -217,9 +210,14 @@ class Project:
             )
         projects = None if upgrade is None else frozenset(map(project_name, upgrade))
         runtime = glue_runtime(glue_version) if glue_version else None
-        wanted = self._bundles(bundles)
-        verbs.lock.require_known(projects or (), wanted, self._readable_locks())
-        return [self._lock_bundle(one, projects, runtime, write=not dry_run) for one in wanted]
+        wanted, held = self._bundles(bundles), self._readable_locks()
+        verbs.lock.require_known(projects or (), wanted, held.values())
+        made = []
+        for bundle in wanted:
+            made.append(self._lock_bundle(bundle, projects, runtime, held, write=not dry_run))
+            if not dry_run:
+                held[bundle.name] = made[-1].lock
+        return made
 
     def lock_check(self, bundles: Sequence[str] = ()) -> list[Locked]:
         """Return the locks of bundles, all if none is named, if settings and allow-list still agree with them.
@@ -232,7 +230,7 @@ class Project:
         asked = self.settings.policy.vulnerabilities
         advisories = self._advisories if asked and asked.file else None
         for bundle in self._bundles(bundles):
-            held, policy = verbs.lock.read_lock(bundle, self.settings.policy.locks), self._policy(bundle.runtime)
+            held, policy = self._held(bundle), self._policy(bundle.runtime)
             faults = verbs.lock.faults(bundle, held, policy)
             faults += verbs.lock.vulnerable(held, advisories, policy) if advisories else []
             if faults:
@@ -495,7 +493,6 @@ class Project:
         names what is approved no more; NotInstallable; IndexAccessError; RemoteError.
         """
         from glue_pkgmgr.adapters.archive import TarArchives
-        from glue_pkgmgr.adapters.metadata import WheelMetadata
 
         locks = []
         for bundle in self._locked_bundles():
@@ -508,7 +505,7 @@ class Project:
             locks=locks,
             replace=replace,
             archives=TarArchives(),
-            metadata=WheelMetadata(cache_folder(self._environ) / "metadata", self._progress),
+            metadata=self._wheel_metadata,
             mint=self._mint,
             open_index=self._open_index,
             clock=self.clock,
@@ -703,7 +700,7 @@ class Project:
     def _records(self) -> RecordFolder:
         from glue_pkgmgr.adapters.records import RecordFolder
 
-        return RecordFolder(self.settings.root / ".glue-pkgmgr" / "records")
+        return RecordFolder(self._recorded)
 
     @property
     def _publish_records(self) -> PublishRecordFolder:
@@ -712,8 +709,12 @@ class Project:
         return PublishRecordFolder(self._published)
 
     @property
+    def _recorded(self) -> Path:
+        return self.settings.root / ".glue-pkgmgr" / "records"
+
+    @property
     def _published(self) -> Path:
-        return self.settings.root / ".glue-pkgmgr" / "records" / "published"
+        return self._recorded / "published"
 
     @property
     def _wheel_metadata(self) -> WheelMetadata:
@@ -853,10 +854,11 @@ class Project:
     def _held(self, bundle: Bundle) -> Lock:
         return verbs.lock.read_lock(bundle, self.settings.policy.locks)
 
-    def _readable_locks(self) -> list[Lock]:
-        """Return the locks of all bundles that have one; what cannot be read is about to be made anew."""
+    def _readable_locks(self) -> dict[str, Lock]:
+        """Return the locks there are, by bundle; what cannot be read is about to be made anew."""
         folder, bundles = self.settings.policy.locks, self._locked_bundles()
-        return [held for bundle in bundles if (held := verbs.lock.existing_lock(bundle, folder)) is not None]
+        found = ((bundle.name, verbs.lock.existing_lock(bundle, folder)) for bundle in bundles)
+        return {name: lock for name, lock in found if lock is not None}
 
     def _approved_locks(self) -> list[Lock]:
         """Return the locks of all bundles that have one. Raises: NotApproved when one may not be used."""
@@ -867,7 +869,7 @@ class Project:
         return [self._usable_lock(bundle) for bundle in self._bundles(())]
 
     def _usable_lock(self, bundle: Bundle) -> Lock:
-        held, policy = verbs.lock.read_lock(bundle, self.settings.policy.locks), self._policy(bundle.runtime)
+        held, policy = self._held(bundle), self._policy(bundle.runtime)
         verbs.lock.require_usable(bundle, held, policy)
         self._warn(verbs.lock.ending(held, policy))
         return held
@@ -895,32 +897,37 @@ class Project:
         bundle: Bundle,
         upgrade: frozenset[ProjectName] | None,
         runtime: GlueRuntime | None,
+        held: Mapping[str, Lock],
         *,
         write: bool,
     ) -> Locked:
         wanted = replace(bundle, runtime=runtime or bundle.runtime)
         self._progress(f"resolving bundle {bundle.name} for Glue {wanted.runtime.version}")
-        before = verbs.lock.existing_lock(bundle, self.settings.policy.locks)
+        before = held.get(bundle.name)
         resolution = replace(
-            self._resolution(wanted.runtime, bundle.may_break),
+            self._resolution(wanted.runtime, held.values(), bundle.may_break),
             preferred=verbs.lock.preferred(before, upgrade) if before else {},
             upgrade=upgrade or (),
         )
         return verbs.lock.lock_bundle(wanted, before, resolution, self.settings.policy.locks, write=write)
 
     def _check(self, request: Request, runtime: GlueRuntime, may_break: Collection[ProjectName] = ()) -> Checked:
+        policy, locks = self._policy(runtime), self._locks()
+
         def attempt(items: Request) -> Lock | Refusal:
             self._progress(f"resolving {', '.join(map(str, items))} for Glue {runtime.version}")
-            return self._resolution(runtime, may_break).attempt(items)
+            return self._resolution(runtime, locks, may_break).attempt(items)
 
-        return verbs.check.check(request, policy=self._policy(runtime), locks=self._locks(), attempt=attempt)
+        return verbs.check.check(request, policy=policy, locks=locks, attempt=attempt)
 
-    def _resolution(self, runtime: GlueRuntime, may_break: Collection[ProjectName] = ()) -> Resolution:
+    def _resolution(
+        self, runtime: GlueRuntime, locks: Iterable[Lock], may_break: Collection[ProjectName] = ()
+    ) -> Resolution:
         return verbs.resolve.Resolution(
             index=self._allowed_index(runtime),
             resolver=self._resolver,
             advisories=self._advisories,
-            locked=self._readable_locks(),
+            locked=list(locks),
             progress=self._progress,
             may_break=may_break,
         )

@@ -19,7 +19,7 @@ from packaging.version import Version
 from requests.utils import get_auth_from_url
 
 from glue_pkgmgr.adapters.advisory_file import AdvisoryFile
-from glue_pkgmgr.adapters.http_session import READING, RETRIED_STATUSES, Transport, mounted
+from glue_pkgmgr.adapters.http_session import READING, RETRIED_STATUSES, Transport, first_cause, mounted
 from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.core.advisory import Advisory, make_advisory, merged
 from glue_pkgmgr.core.names import Release
@@ -291,16 +291,6 @@ def _why(error: BaseException) -> str:
             return f"it answered {status} again and again; try later"
         return f"it answered {status}; check the service's url and its credentials"
     if isinstance(error, requests.RequestException):
-        return f"cannot reach it: {_cause(error)}; check the network, the proxy and the service's url"
+        return f"cannot reach it: {first_cause(error)}; check the network, the proxy and the service's url"
     told = str(error) if isinstance(error, _OddAnswer) else f"{type(error).__name__}: {error}"
     return f"that is not how such a service answers: {told[:_LONGEST_REASON]}; check the service's url"
-
-
-def _cause(error: BaseException) -> str:
-    """Return what was first to go wrong, without an address that may hold credentials."""
-    while isinstance(
-        inner := error.__cause__ or error.__context__ or getattr(error, "reason", None), BaseException
-    ):
-        error = inner
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text and "@" not in text else type(error).__name__

@@ -6,9 +6,9 @@ import platform
 import re
 import tarfile
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from glue_pkgmgr.core.built_project import BuildInputs, BuiltProject
 from glue_pkgmgr.core.distribution import parse_filename, sha256_hex
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.index_source import installer_environment
-from glue_pkgmgr.ports import Progress
+from glue_pkgmgr.ports import Clock, Progress, silent, utc_now
 
 _HOOK_SECONDS = 1800.0
 _CHUNK = 1024 * 1024
@@ -35,14 +35,6 @@ _CHUNK = 1024 * 1024
 # ours that could change what it imports, or find it another configuration.
 _WITHHELD = ("AWS_", "TWINE_", "PYTHON", "XDG_")
 _SECRET = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIAL|API_?KEY|PRIVATE_KEY", re.IGNORECASE)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _silent(text: str) -> None:
-    """Tell nobody."""
 
 
 class ProjectBuild:
@@ -58,8 +50,8 @@ class ProjectBuild:
         environ: Mapping[str, str],
         *,
         minimum_age: timedelta,
-        clock: Callable[[], datetime] = _now,
-        progress: Progress = _silent,
+        clock: Clock = utc_now,
+        progress: Progress = silent,
     ) -> None:
         self._environ = environ
         self._minimum_age = minimum_age

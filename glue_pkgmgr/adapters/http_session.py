@@ -99,3 +99,13 @@ def _ca_bundle(environ: Mapping[str, str], source: IndexSource | None) -> str | 
         return str(source.ca_bundle)
     bundles = (environ[name] for name in _CA_VARIABLES if environ.get(name))
     return next((bundle for bundle in bundles if Path(bundle).exists()), None)
+
+
+def first_cause(error: BaseException) -> str:
+    """Return, in words, what was first to go wrong with a request; no address, which may hold credentials."""
+    while isinstance(
+        inner := error.__cause__ or error.__context__ or getattr(error, "reason", None), BaseException
+    ):
+        error = inner
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text and "@" not in text else type(error).__name__

@@ -39,7 +39,7 @@ class IndexOpenedLater:
             if self._opened is None:
                 try:
                     self._opened = self._open()
-                except Exception as e:
+                except Exception as e:  # kept, for whoever asks next
                     self._failure = e
                     raise
             return self._opened

@@ -15,7 +15,7 @@ from glue_pkgmgr.core.distribution import parse_filename
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.simple_api import IndexFile
 from glue_pkgmgr.errors import NotInstallable, SettingsError
-from glue_pkgmgr.ports import PackageIndex, Progress
+from glue_pkgmgr.ports import PackageIndex, Progress, silent
 
 _LARGEST = 16 * 1024 * 1024  # bytes of METADATA; real ones stay below a few hundred kilobytes
 
@@ -26,7 +26,7 @@ class WheelMetadata:
     What was read is kept under `folder` by the wheel's SHA-256: bytes that cannot change need no second look.
     """
 
-    def __init__(self, folder: Path, progress: Progress = lambda text: None) -> None:
+    def __init__(self, folder: Path, progress: Progress = silent) -> None:
         self._folder = folder
         self._progress = progress
 

@@ -86,7 +86,7 @@ class StoredGzip(io.RawIOBase):
         """Return how many bytes were given so far."""
         return self._size
 
-    def write(self, data: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]  # these are enough
         """Take all of `data` and return its length."""
         self._crc = zlib.crc32(data, self._crc)
         self._size += len(data)

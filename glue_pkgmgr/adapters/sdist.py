@@ -7,8 +7,7 @@ import os
 import platform
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 
 from glue_pkgmgr.adapters.backend import BuildFailed, Hooks, build_distribution, new_environment
@@ -21,7 +20,7 @@ from glue_pkgmgr.core.built_file import BuiltFile
 from glue_pkgmgr.core.distribution import Distribution, InvalidFilename, parse_filename
 from glue_pkgmgr.core.simple_api import IndexFile, format_time
 from glue_pkgmgr.errors import GluePkgmgrError, NotInstallable, SettingsError
-from glue_pkgmgr.ports import PackageIndex, Progress
+from glue_pkgmgr.ports import Clock, PackageIndex, Progress, silent, utc_now
 from glue_pkgmgr.process import ProcessTimeout
 
 _HOOK_SECONDS = 600.0
@@ -35,14 +34,6 @@ _NO_COMPILER = """#!/bin/sh
 echo "no compiler here: only pure Python is built" >&2
 exit 1
 """
-
-
-def _silent(text: str) -> None:
-    """Tell nobody."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class SdistWheels:
@@ -62,8 +53,8 @@ class SdistWheels:
         environ: Mapping[str, str],
         folder: Path,
         *,
-        progress: Progress = _silent,
-        clock: Callable[[], datetime] = _now,
+        progress: Progress = silent,
+        clock: Clock = utc_now,
         hook_seconds: float = _HOOK_SECONDS,
     ) -> None:
         self._environ = environ

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -14,23 +13,20 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 
-from glue_pkgmgr.adapters.http_session import RETRIED_STATUSES, new_session
+from glue_pkgmgr.adapters.http_session import RETRIED_STATUSES, first_cause, new_session
 from glue_pkgmgr.adapters.kept_pages import KeptPages
 from glue_pkgmgr.core.index_url import USER, AuthorizationToken, IndexUrl
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.simple_api import ACCEPT, IndexPage, parse_page
 from glue_pkgmgr.errors import IndexAccessError, NotInstallable, SettingsError
 from glue_pkgmgr.index_source import IndexSource
+from glue_pkgmgr.ports import Clock, utc_now
 
 _CHUNK = 1024 * 1024
 _DOWNLOAD_ATTEMPTS = 3  # of a body that breaks off; refused connections and 5xx are retried beneath
 _LARGEST_PAGE = 256 * 1024 * 1024  # bytes; the largest public pages have some 40 MB
 
 _DENIED = (401, 403)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class SimpleIndex:
@@ -45,7 +41,7 @@ class SimpleIndex:
         source: IndexUrl | IndexSource,
         environ: Mapping[str, str],
         *,
-        clock: Callable[[], datetime] = _now,
+        clock: Clock = utc_now,
         pages: KeptPages | None = None,
     ) -> None:
         self._clock = clock
@@ -141,7 +137,7 @@ class SimpleIndex:
         except (requests.RequestException, ValueError) as e:  # ValueError: sent on to what is no URL
             # Not chained: requests' exceptions hold the request, and that the credentials.
             raise IndexAccessError(
-                f"cannot reach {_shown(url)}: {_reason(e)}; check the network and proxy"
+                f"cannot reach {_shown(url)}: {first_cause(e)}; check the network and proxy"
             ) from None
         with response:
             yield response
@@ -170,7 +166,7 @@ def _chunks(response: requests.Response, url: str) -> Iterator[bytes]:
     try:
         yield from response.iter_content(_CHUNK)
     except requests.RequestException as e:
-        raise _BrokenOff(f"{_shown(url)} broke off: {_reason(e)}; try again") from None
+        raise _BrokenOff(f"{_shown(url)} broke off: {first_cause(e)}; try again") from None
 
 
 def _read_page(response: requests.Response) -> bytes:
@@ -216,14 +212,3 @@ def _later(status: int) -> str:
     if status in RETRIED_STATUSES:
         return " again and again; try later"
     return "; check the index URL and the repository"
-
-
-def _reason(error: Exception) -> str:
-    """Return what went wrong without the URL, which may hold credentials."""
-    cause: BaseException = error
-    while inner := cause.__cause__ or cause.__context__ or getattr(cause, "reason", None):
-        if not isinstance(inner, BaseException):
-            break
-        cause = inner
-    text = " ".join(str(cause).split())
-    return f"{type(cause).__name__}: {text}" if text and "@" not in text else type(cause).__name__

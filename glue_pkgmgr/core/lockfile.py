@@ -16,7 +16,7 @@ from packaging.pylock import Package, Pylock, PylockValidationError
 from packaging.version import Version
 
 from glue_pkgmgr.core.distribution import parse_filename
-from glue_pkgmgr.core.names import ProjectName, project_name
+from glue_pkgmgr.core.names import ProjectName, Release, project_name
 from glue_pkgmgr.core.request import parse_items
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import SettingsError
@@ -56,6 +56,11 @@ class Pin:
     built_from: LockedFile | None = None
 
     @property
+    def release(self) -> Release:
+        """Project and version."""
+        return self.project, self.version
+
+    @property
     def preinstalled(self) -> bool:
         """Whether the Glue image brings the release, so that nothing is installed."""
         return not self.files
@@ -82,6 +87,11 @@ class Lock:
     def installed(self) -> tuple[Pin, ...]:
         """The releases a job installs: those that the Glue image does not bring."""
         return tuple(pin for pin in self.pins if not pin.preinstalled)
+
+    @property
+    def versions(self) -> dict[ProjectName, Version]:
+        """The version of every pin, by project."""
+        return {pin.project: pin.version for pin in self.pins}
 
     def pin(self, project: ProjectName) -> Pin | None:
         """Return the pin of one project, if the lock has it."""

@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +35,7 @@ from glue_pkgmgr.local.moto_services import moto_services
 from glue_pkgmgr.local.objects import ObjectServer
 from glue_pkgmgr.local.s3_front import RAW_HEADERS, S3Front
 from glue_pkgmgr.local.state import StandIn, StateFolder
+from glue_pkgmgr.ports import utc_now
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -174,7 +174,7 @@ def _record(options: Options, listener: socket.socket) -> StandIn:
         account=options.account,
         region=options.region,
         nearest_python=options.nearest_python,
-        started=datetime.now(UTC),
+        started=utc_now(),
     )
 
 
@@ -188,7 +188,7 @@ def _packages(
     from glue_pkgmgr.local.packages.tokens import TokenBook
 
     store = closers.enter_context(closing(PackageStore(state.packages)))
-    tokens = closers.enter_context(closing(TokenBook(state.packages / "tokens.sqlite", _now)))
+    tokens = closers.enter_context(closing(TokenBook(state.packages / "tokens.sqlite", utc_now)))
     app: WSGIApplication = create_app(
         store=store,
         tokens=tokens,
@@ -196,7 +196,7 @@ def _packages(
         account=stand_in.account,
         region=stand_in.region,
         base_url=lambda: stand_in.endpoint,
-        clock=_now,
+        clock=utc_now,
     )
     return app
 
@@ -209,15 +209,11 @@ def _glue_runs(state: StateFolder, stand_in: StandIn) -> GlueRuns:
         job_definitions=lambda name: dict(clients("glue").get_job(JobName=name)["Job"]),
         logs=lambda: clients("logs"),
         state=state.runs,
-        clock=_now,
+        clock=utc_now,
         endpoints=stand_in.environment(os.environ),
         s3_root=state.s3,
         nearest_python=stand_in.nearest_python,
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class _Door:

@@ -113,7 +113,7 @@ def check(
         items=tuple(_with_pin(one, pins.get(one.item.project), policy) for one in judged),
         lock=whole,
         refusal=outcome if isinstance(outcome, Refusal) else None,
-        replaced=replacements({pin.project: pin.version for pin in whole.pins}, policy.runtime) if whole else (),
+        replaced=replacements(whole.versions, policy.runtime) if whole else (),
         warnings=tuple(ending(whole, policy)) if whole else (),
         failure=failure,
     )

@@ -73,7 +73,7 @@ def preferred(before: Lock, upgrade: Collection[ProjectName] | None) -> dict[Pro
     `upgrade` names the projects that are to get a newer version; empty means all, None means none.
     """
     if upgrade is None:
-        return {pin.project: pin.version for pin in before.pins}
+        return before.versions
     return {pin.project: pin.version for pin in before.pins if upgrade and pin.project not in upgrade}
 
 
@@ -126,7 +126,7 @@ def faults(bundle: Bundle, lock: Lock, policy: Policy) -> list[str]:
     says of the approvals.
     """
     found = unusable(bundle, lock, policy)
-    installed = [(pin.project, pin.version) for pin in lock.installed]
+    installed = [pin.release for pin in lock.installed]
     if not found and lock.allowlist_sha256 != policy.allowlist.digest(installed, lock.runtime):
         found.append("other approvals let its releases in than when it was made")
     return found
@@ -143,8 +143,7 @@ def unusable(bundle: Bundle, lock: Lock, policy: Policy) -> list[str]:
         found.append(f"the bundle asks for {', '.join(wanted)}; the lock was made for {', '.join(lock.request)}")
     if lock.runtime.version != bundle.runtime.version:
         found.append(f"the bundle is for Glue {bundle.runtime.version}, the lock for {lock.runtime.version}")
-    pins = {pin.project: pin.version for pin in lock.pins}
-    found += [str(one) for one in breaks(pins, lock.runtime) if one.project not in bundle.may_break]
+    found += [str(one) for one in breaks(lock.versions, lock.runtime) if one.project not in bundle.may_break]
     return [*found, *unusable_pins(lock, policy)]
 
 
@@ -155,7 +154,7 @@ def unusable_pins(lock: Lock, policy: Policy) -> list[str]:
     pins that nothing leads to from the request, and wheels that the Glue version does not take: put in by hand.
     """
     refused = policy.allowlist.refused(
-        [(pin.project, pin.version) for pin in lock.installed], today=policy.now.date(), runtime=lock.runtime
+        [pin.release for pin in lock.installed], today=policy.now.date(), runtime=lock.runtime
     )
     absent = [
         pin for pin in lock.pins if pin.preinstalled and lock.runtime.preinstalled.get(pin.project) != pin.version
@@ -194,7 +193,7 @@ def vulnerable(lock: Lock, advisories: Advisories, policy: Policy) -> list[str]:
 
     Raises: as `Advisories.of`.
     """
-    releases = [(pin.project, pin.version) for pin in lock.installed if not pin.internal]
+    releases = [pin.release for pin in lock.installed if not pin.internal]
     found = vulnerabilities(releases, advisories, policy) if releases else {}
     return [
         f"{project}=={version} is known to be vulnerable: {told}" for (project, version), told in found.items()

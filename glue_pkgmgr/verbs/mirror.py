@@ -156,7 +156,7 @@ def _unlocked(
     places: Places,
     records: LaunchRecords,
 ) -> tuple[Unlocked, ...]:
-    locked = {(pin.project, pin.version) for pin in pins}
+    locked = {pin.release for pin in pins}
     found = [
         (project, version)
         for project, versions in sorted(statuses.items())

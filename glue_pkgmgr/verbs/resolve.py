@@ -20,7 +20,7 @@ from glue_pkgmgr.core.policy import AllowedPage, Policy, Reason, summarise
 from glue_pkgmgr.core.request import Request
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.errors import NotApproved, NotInstallable
-from glue_pkgmgr.ports import Advisories, Progress, ResolvedRelease, Resolver, Unresolvable
+from glue_pkgmgr.ports import Advisories, Progress, ResolvedRelease, Resolver, Unresolvable, silent
 from glue_pkgmgr.verbs.allowed_index import AllowedIndex, Approvals
 
 _MOST_ROUNDS = 12  # of resolving anew because of a licence or a vulnerability; each hides a release for good
@@ -151,7 +151,7 @@ class Resolution:
     preferred: Mapping[ProjectName, Version] = field(default_factory=dict)
     upgrade: Collection[ProjectName] = ()
     may_break: Collection[ProjectName] = ()
-    progress: Progress = lambda text: None
+    progress: Progress = silent
 
     def lock(self, request: Request) -> Lock:
         """Return the lock of `request`: the closure, each release with the SHA-256 of every wheel it may get.
@@ -173,7 +173,7 @@ class Resolution:
             lock = self._resolved(request)
         except Unresolvable as e:
             return self._refusal(request, e)
-        broken = tuple(one for one in breaks(_versions(lock), lock.runtime) if one.project not in self.may_break)
+        broken = tuple(one for one in breaks(lock.versions, lock.runtime) if one.project not in self.may_break)
         return self._refused(request, breaks=broken) if broken else lock
 
     def _refused(self, request: Request, **why: object) -> Refusal:
@@ -228,7 +228,7 @@ class Resolution:
         requested = {item.project for item in request}
         pins = tuple(self._pin(release, requested) for release in releases)
         runtime = self._policy.runtime
-        installed = [(pin.project, pin.version) for pin in pins if not pin.preinstalled]
+        installed = [pin.release for pin in pins if not pin.preinstalled]
         return Lock(
             runtime=runtime,
             request=tuple(str(item) for item in request),
@@ -292,12 +292,12 @@ class Resolution:
                 lock = relaxed._resolved(request, _FEW_ROUNDS)
             except NotInstallable:  # also where a release that nobody approved holds no readable wheel
                 continue
-            obstacles = [one for one in self._obstacles(request, index, refused) if _is_of(one, refused)]
+            obstacles = [one for one in self._obstacles(index, refused) if _is_of(one, refused)]
             return self._refused(request, missing=tuple(self._missing(lock, index)), obstacles=tuple(obstacles))
         named = _names(cause)
         told = [
             one
-            for one in self._obstacles(request, index, refused)
+            for one in self._obstacles(index, refused)
             if one.decisive or one.project in named or _is_of(one, refused)
         ]
         told.sort(key=lambda one: not one.decisive)
@@ -328,25 +328,22 @@ class Resolution:
                 replaces=self._policy.runtime.preinstalled.get(pin.project),
             )
 
-    def _obstacles(
-        self, request: Request, index: AllowedIndex, refused: Mapping[Release, tuple[Reason, str]]
-    ) -> Iterator[Obstacle]:
+    def _obstacles(self, index: AllowedIndex, refused: Mapping[Release, tuple[Reason, str]]) -> Iterator[Obstacle]:
         """Yield what keeps projects from being chosen, by project; `refused` are those of a closer look."""
         parents: dict[ProjectName, set[ProjectName]] = {}
         for project, required in index.requirements().items():
             for child in required:
                 parents.setdefault(child, set()).add(project)
-        requested = {item.project: item.specifier for item in request}
         strict = {**dict(self.index.splits()), **{project: self.index.split(project) for project, _ in refused}}
         for project in sorted({*strict, *dict(index.splits())}):
             approved = strict.get(project)
             closer = _only(approved, refused) if approved else None
             split = closer or (approved if approved and approved.allowed else index.split(project))
-            wanted = requested.get(project, SpecifierSet())
+            wanted = index.wanted.get(project, SpecifierSet())
             if told := _told(project, split, self._policy, wanted):
                 yield Obstacle(
                     project=project,
-                    chain=_chain(project, requested, parents),
+                    chain=_chain(project, index.wanted, parents),
                     told=told,
                     look_alike=self._policy.taken_for(project) is not None,
                     withdrawn=bool(_told_withdrawn(project, split, self._policy, wanted)),
@@ -393,10 +390,6 @@ def _locked(filename: str, sha256: str | None, size: int | None) -> LockedFile:
 
 def _files(pin: Pin) -> Iterable[LockedFile]:
     return (*pin.files, *((pin.built_from,) if pin.built_from else ()))
-
-
-def _versions(lock: Lock) -> dict[ProjectName, Version]:
-    return {pin.project: pin.version for pin in lock.pins}
 
 
 def _told(project: ProjectName, split: AllowedPage | None, policy: Policy, wanted: SpecifierSet) -> str:
