@@ -21,6 +21,8 @@ for _ in range(3):
 print("ready", flush=True)
 time.sleep(600)
 """
+# Python, and for each daemon two sleeps, one of which may have taken the place of its shell.
+DAEMONS_AT_LEAST = 7
 # Does not end when asked to.
 DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
 
@@ -29,12 +31,17 @@ def start(script: str) -> subprocess.Popen[bytes]:
     return warden.start([sys.executable, "-c", script], env=os.environ, stdout=subprocess.PIPE)
 
 
-def started(script: str) -> tuple[subprocess.Popen[bytes], list[psutil.Process]]:
-    """Return the warden and everything below it, once `script` is ready."""
+def started(script: str, count: int) -> tuple[subprocess.Popen[bytes], list[psutil.Process]]:
+    """Return the warden and everything below it, once `script` is ready and has at least `count` processes."""
     process = start(script)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    return process, psutil.Process(process.pid).children(recursive=True)
+    # The daemons' own children may still be about to start: nobody waits for them.
+    deadline = time.monotonic() + 30
+    while len(below := psutil.Process(process.pid).children(recursive=True)) < count:
+        assert time.monotonic() < deadline, below
+        time.sleep(0.02)
+    return process, below
 
 
 def close(process: subprocess.Popen[bytes]) -> None:
@@ -60,8 +67,7 @@ def test_output_is_the_commands_own_and_input_is_empty() -> None:
 
 
 def test_closing_its_input_ends_the_tree_daemons_included() -> None:
-    process, below = started(DAEMONS)
-    assert len(below) > 6
+    process, below = started(DAEMONS, DAEMONS_AT_LEAST)
 
     with process:
         close(process)
@@ -72,7 +78,7 @@ def test_closing_its_input_ends_the_tree_daemons_included() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_warden_ends_the_tree(number: signal.Signals) -> None:
-    process, below = started(DAEMONS)
+    process, below = started(DAEMONS, DAEMONS_AT_LEAST)
 
     with process:
         process.send_signal(number)
@@ -91,7 +97,7 @@ def test_what_a_command_leaves_behind_is_ended_with_it() -> None:
 
 
 def test_what_does_not_end_when_asked_is_killed() -> None:
-    process, below = started(DEAF)
+    process, below = started(DEAF, 1)
 
     with process:
         close(process)
