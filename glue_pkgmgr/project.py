@@ -1,8 +1,4 @@
-"""A project: its settings, wired to the outside, with every verb as a method.
-
-The one place that names adapters. AWS and the stand-in differ in endpoint URLs only, which come from the
-environment (`AWS_ENDPOINT_URL`).
-"""
+"""A project: its settings, wired to the outside, with every verb as a method."""
 
 from __future__ import annotations
 
@@ -10,57 +6,38 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
-from functools import cache, cached_property, partial
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
 from glue_pkgmgr import verbs
-from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl, token_lifetime
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.policy import Policy
-from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import Request, parse_items, parse_request
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
-from glue_pkgmgr.errors import GluePkgmgrError, NotApproved, NotInstallable, SettingsError
+from glue_pkgmgr.errors import NotApproved, NotInstallable, SettingsError
 from glue_pkgmgr.ports import silent, utc_now
 from glue_pkgmgr.settings import FILENAME, Bundle, JobSettings, Settings, load_settings
+from glue_pkgmgr.wiring import Wiring
 
 if TYPE_CHECKING:
-    from glue_pkgmgr.adapters.clients import Clients
-    from glue_pkgmgr.adapters.codeartifact import CodeArtifact
-    from glue_pkgmgr.adapters.glue import GlueJobs
-    from glue_pkgmgr.adapters.kept_pages import KeptPages
-    from glue_pkgmgr.adapters.logs import CloudWatchLogs
-    from glue_pkgmgr.adapters.metadata import WheelMetadata
-    from glue_pkgmgr.adapters.proof import InstallProof
-    from glue_pkgmgr.adapters.publish_records import PublishRecordFolder
-    from glue_pkgmgr.adapters.records import RecordFolder
-    from glue_pkgmgr.adapters.s3 import S3Staging
-    from glue_pkgmgr.adapters.sdist import SdistWheels
-    from glue_pkgmgr.adapters.simple_index import SimpleIndex
-    from glue_pkgmgr.adapters.upload import TwineUploader
-    from glue_pkgmgr.adapters.uv import UvResolver
     from glue_pkgmgr.core.allowlist import AllowList, Approval
     from glue_pkgmgr.core.built_file import BuiltFile
     from glue_pkgmgr.core.built_project import BuiltProject
-    from glue_pkgmgr.core.index_url import AuthorizationToken
     from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
     from glue_pkgmgr.core.lockfile import Lock, Pin
     from glue_pkgmgr.core.publish_plan import PublishPlan
-    from glue_pkgmgr.core.publish_record import Commit, PublishRecord
+    from glue_pkgmgr.core.publish_record import PublishRecord
     from glue_pkgmgr.core.release_checks import Finding as ReleaseFinding
     from glue_pkgmgr.core.release_checks import ReleaseRules
     from glue_pkgmgr.local.lifecycle import StandInStatus
     from glue_pkgmgr.local.state import StandIn
-    from glue_pkgmgr.ports import Advisories, Clock, Progress
-    from glue_pkgmgr.verbs.allowed_index import AllowedIndex
+    from glue_pkgmgr.ports import Clock, Progress
     from glue_pkgmgr.verbs.carry import Exported, Imported
     from glue_pkgmgr.verbs.check import Checked
-    from glue_pkgmgr.verbs.deliver import Deliverer
     from glue_pkgmgr.verbs.doctor import Finding
     from glue_pkgmgr.verbs.init import Beginnings
     from glue_pkgmgr.verbs.launch import Event, Launched
@@ -89,6 +66,7 @@ class Project:
         self._environ = dict(os.environ if environ is None else environ)
         self.clock = clock
         self._progress = progress
+        self._wiring = Wiring(settings, self._environ, clock, progress)
 
     @classmethod
     def load(
@@ -228,7 +206,7 @@ class Project:
         """
         checked, found = [], []
         asked = self.settings.policy.vulnerabilities
-        advisories = self._advisories if asked and asked.file else None
+        advisories = self._wiring.advisories if asked and asked.file else None
         for bundle in self._bundles(bundles):
             held, policy = self._held(bundle), self._policy(bundle.runtime)
             faults = verbs.lock.faults(bundle, held, policy)
@@ -247,17 +225,13 @@ class Project:
 
         Raises: SettingsError for an unknown bundle, or one without a lock.
         """
-        from glue_pkgmgr.adapters.sbom import lock_sbom
-
-        return lock_sbom(bundle, self._held(self.settings.bundle(bundle)), approved=self._approved)
+        return self._wiring.lock_sbom(bundle, self._held(self.settings.bundle(bundle)))
 
     def write_sbom(self, bundle: str, folder: Path) -> Path:
         """Write what `sbom` returns into `folder`, and return where. Raises: as `sbom`."""
-        from glue_pkgmgr.adapters.release_documents import DocumentFolder
-
         lock_filename = self.settings.bundle(bundle).lock_filename
         name = f"{lock_filename.removesuffix('.pylock.toml')}{verbs.described.BILL_SUFFIX}"
-        return DocumentFolder(folder).write(name, self.sbom(bundle))
+        return self._wiring.documents(folder).write(name, self.sbom(bundle))
 
     # --- our own releases
 
@@ -273,19 +247,11 @@ class Project:
         Raises: SettingsError when it cannot be built, or its pins no longer fit; NotInstallable when its build
         requirements cannot be pinned or have other bytes than pinned; IndexAccessError when they cannot be had.
         """
-        from glue_pkgmgr.adapters.build import ProjectBuild
-        from glue_pkgmgr.adapters.release_reader import ReleaseReader
-
         self._progress(f"building {path.resolve().name}")
         return verbs.build.build(
             path,
-            builder=ProjectBuild(
-                self._environ,
-                minimum_age=self.settings.policy.minimum_age,
-                clock=self.clock,
-                progress=self._progress,
-            ),
-            reader=ReleaseReader(),
+            builder=self._wiring.builder,
+            reader=self._wiring.release_reader,
             rules=self._release_rules(allow_dev=allow_dev),
             out=out,
             renew=lock,
@@ -293,9 +259,8 @@ class Project:
 
     def inspect(self, files: Sequence[BuiltFile], *, allow_dev: bool = False) -> tuple[ReleaseFinding, ...]:
         """Return everything that is found in `files` of a release, built here or elsewhere; errors first."""
-        from glue_pkgmgr.adapters.release_reader import ReleaseReader
-
-        return verbs.build.inspect(files, reader=ReleaseReader(), rules=self._release_rules(allow_dev=allow_dev))
+        reader = self._wiring.release_reader
+        return verbs.build.inspect(files, reader=reader, rules=self._release_rules(allow_dev=allow_dev))
 
     def _release_rules(self, *, allow_dev: bool) -> ReleaseRules:
         from glue_pkgmgr.core.release_checks import ReleaseRules
@@ -324,21 +289,14 @@ class Project:
         """Keep provenance and bill of materials of a release beside the record of its publication."""
         from importlib.metadata import version
 
-        from glue_pkgmgr.adapters.release_documents import DocumentFolder
-
-        def bill(record: PublishRecord, metadata: bytes) -> str:
-            from glue_pkgmgr.adapters.sbom import release_sbom
-
-            return release_sbom(record, metadata, internal=self.settings.policy.internal)
-
         verbs.described.describe(
             candidate,
-            self._publish_records.find(candidate.project, candidate.version),
+            self._wiring.publish_records.find(candidate.project, candidate.version),
             root=self.settings.root,
             version=version("glue-pkgmgr"),
-            documents=DocumentFolder(self._published),
-            metadata=self._wheel_metadata,
-            bill=bill,
+            documents=self._wiring.documents(),
+            metadata=self._wiring.wheel_metadata,
+            bill=self._wiring.release_sbom,
         )
 
     def publish_plan(
@@ -356,9 +314,7 @@ class Project:
         if dist:
             if paths:
                 raise SettingsError("publish takes folders of projects, or of built files (`dist`), not both")
-            from glue_pkgmgr.adapters.dist_folder import distributions_in
-
-            files = [file for folder in dist for file in distributions_in(folder)]
+            files = [file for folder in dist for file in self._wiring.distributions_in(folder)]
             return verbs.publish.candidates_of(files, self.settings.root)
         folders = list(paths) or list(self.settings.projects)
         if not folders:
@@ -371,20 +327,20 @@ class Project:
 
     def _publisher(self, *, allow_dev: bool) -> Publisher:
         return verbs.publish.Publisher(
-            approved=self._approved,
-            store=self._store,
+            approved=self._wiring.approved,
+            store=self._wiring.store,
             internal=self.settings.policy.internal,
-            repositories=self._codeartifact,
-            mint=self._mint,
-            open_index=self._open_index,
-            open_uploader=self._open_uploader,
-            check_upload=_check_upload,
+            repositories=self._wiring.codeartifact,
+            mint=self._wiring.mint,
+            open_index=self._wiring.open_index,
+            open_uploader=self._wiring.open_uploader,
+            check_upload=self._wiring.check_upload,
             inspect=lambda files: self.inspect(files, allow_dev=allow_dev),
-            metadata=self._wheel_metadata,
-            prover=self._prover,
-            records=self._publish_records,
-            commit_of=self._commit_of,
-            actor=self._actor,
+            metadata=self._wiring.wheel_metadata,
+            prover=self._wiring.prover,
+            records=self._wiring.publish_records,
+            commit_of=self._wiring.commit_of,
+            actor=self._wiring.actor,
             clock=self.clock,
             progress=self._progress,
         )
@@ -396,7 +352,7 @@ class Project:
         """
         locks = {bundle.name: self._held(bundle) for bundle in self._locked_bundles()}
         exact = verbs.withdraw.exact_release(release, self.settings.policy.internal)
-        return verbs.withdraw.uses(exact, locks=locks, launches=self._records.all())
+        return verbs.withdraw.uses(exact, locks=locks, launches=self._wiring.records.all())
 
     def own_release(self, release: str) -> OwnRelease:
         """Return a release of our own, such as `glueutils==0.2.0`, as it is in the approved repository.
@@ -405,7 +361,7 @@ class Project:
         there; RemoteError.
         """
         own = verbs.withdraw.own_release(release, self.settings.policy.internal)
-        return verbs.withdraw.find(own, address=self._approved, repositories=self._codeartifact)
+        return verbs.withdraw.find(own, address=self._wiring.approved, repositories=self._wiring.codeartifact)
 
     def withdraw(self, release: str, *, by: str, reason: str) -> Withdrawn:
         """Take back a release of our own: nobody can install it any more, and is told who withdrew it, and why.
@@ -421,7 +377,7 @@ class Project:
             by=by,
             reason=reason,
             today=self.clock().date(),
-            repositories=self._codeartifact,
+            repositories=self._wiring.codeartifact,
             progress=self._progress,
         )
 
@@ -433,7 +389,7 @@ class Project:
         return verbs.withdraw.restore(
             self.own_release(release),
             self.settings.policy.allowlist,
-            repositories=self._codeartifact,
+            repositories=self._wiring.codeartifact,
             progress=self._progress,
         )
 
@@ -451,10 +407,10 @@ class Project:
         return verbs.mirror.sync(
             self._every_lock() if every_bundle else self._approved_locks(),
             places=self._places,
-            repositories=self._codeartifact,
-            open_store=self._open_store,
+            repositories=self._wiring.codeartifact,
+            open_store=self._wiring.open_store,
             bring_built=self._bring_built,
-            records=self._records,
+            records=self._wiring.records,
             progress=self._progress,
         )
 
@@ -466,8 +422,8 @@ class Project:
         return verbs.mirror.verify(
             self._approved_locks(),
             places=self._places,
-            repositories=self._codeartifact,
-            records=self._records,
+            repositories=self._wiring.codeartifact,
+            records=self._wiring.records,
         )
 
     def mirror_prune(self, releases: Sequence[Unlocked]) -> None:
@@ -480,7 +436,7 @@ class Project:
             releases,
             self._every_lock(),
             places=self._places,
-            repositories=self._codeartifact,
+            repositories=self._wiring.codeartifact,
             progress=self._progress,
         )
 
@@ -492,8 +448,6 @@ class Project:
         Raises: SettingsError when there is no lock or the file cannot be written; NotApproved for a lock that
         names what is approved no more; NotInstallable; IndexAccessError; RemoteError.
         """
-        from glue_pkgmgr.adapters.archive import TarArchives
-
         locks = []
         for bundle in self._locked_bundles():
             held = verbs.carry.read_carried_lock(bundle, self.settings.policy.locks)
@@ -504,10 +458,10 @@ class Project:
             allowlist=self.settings.policy.allowlist,
             locks=locks,
             replace=replace,
-            archives=TarArchives(),
-            metadata=self._wheel_metadata,
-            mint=self._mint,
-            open_index=self._open_index,
+            archives=self._wiring.archives,
+            metadata=self._wiring.wheel_metadata,
+            mint=self._wiring.mint,
+            open_index=self._wiring.open_index,
             clock=self.clock,
             progress=self._progress,
         )
@@ -521,8 +475,6 @@ class Project:
         Raises: NotInstallable for an archive that was changed, or other bytes in the repository; NotApproved for
         other files here, or what the settings here refuse; SettingsError; IndexAccessError; RemoteError.
         """
-        from glue_pkgmgr.adapters.archive import TarArchives
-
         policy = self.settings.policy
         return verbs.carry.import_archive(
             path,
@@ -535,11 +487,11 @@ class Project:
                 internal=policy.internal,
                 policy=self._policy_of,
             ),
-            address=self._approved,
-            repositories=self._codeartifact,
-            archives=TarArchives(),
-            mint=self._mint,
-            open_uploader=self._open_uploader,
+            address=self._wiring.approved,
+            repositories=self._wiring.codeartifact,
+            archives=self._wiring.archives,
+            mint=self._wiring.mint,
+            open_uploader=self._wiring.open_uploader,
             clock=self.clock,
             progress=self._progress,
         )
@@ -549,7 +501,7 @@ class Project:
 
         Raises: SettingsError for a time CodeArtifact does not grant; RemoteError.
         """
-        return self._mint(token_lifetime(seconds))
+        return self._wiring.mint(token_lifetime(seconds))
 
     # --- job runs
 
@@ -578,26 +530,30 @@ class Project:
         way = _delivery(delivery) if delivery else Delivery.default(locked.runtime, followed=followed)
         self._progress(f"checking {settings.name}")
         definition = verbs.launch.preflight(
-            settings, locked, jobs=self._jobs, approved=self._approved, repositories=self._codeartifact
+            settings,
+            locked,
+            jobs=self._wiring.jobs,
+            approved=self._wiring.approved,
+            repositories=self._wiring.codeartifact,
         )
         verbs.launch.require_launchable(settings, locked, way, arguments or {})  # what is refused leaves no record
         record = recorded_launch(
-            secrets.token_hex(16), settings.name, locked, by=self._login, time=self.clock(), delivery=way
+            secrets.token_hex(16), settings.name, locked, by=self._wiring.login, time=self.clock(), delivery=way
         )
-        self._records.add(record)
+        self._wiring.records.add(record)
         launched = verbs.launch.launch(
             settings,
             locked,
             delivery=way,
             arguments=arguments or {},
             definition=definition,
-            jobs=self._jobs,
-            deliverer=self._deliverer(),
+            jobs=self._wiring.jobs,
+            deliverer=self._wiring.deliverer(),
             clock=self.clock,
             progress=self._progress,
         )
         try:
-            self._records.add(replace(record, run=launched.run))
+            self._wiring.records.add(replace(record, run=launched.run))
         except SettingsError as e:  # the run goes on whatever becomes of its record
             self._progress(f"warning: the record of run {launched.run} stays without its id: {e}")
         return launched
@@ -615,9 +571,9 @@ class Project:
         return verbs.launch.follow(
             job,
             run_id,
-            jobs=self._jobs,
-            logs=self._logs,
-            staging=self._staging,
+            jobs=self._wiring.jobs,
+            logs=self._wiring.logs,
+            staging=self._wiring.staging,
             clock=self.clock,
             sleep=time.sleep,
         )
@@ -625,22 +581,22 @@ class Project:
     def runs(self, job: str | None = None) -> list[JobRun]:
         """Return the latest runs of one job, or of all jobs in the settings, newest first. Raises: RemoteError."""
         names = [self.settings.job(job).name] if job else self._job_names
-        return verbs.runs.runs(names, jobs=self._jobs)
+        return verbs.runs.runs(names, jobs=self._wiring.jobs)
 
     def status(self, run: str) -> JobRun:
         """Return the run with that id. Raises: SettingsError when no job of the settings has it; RemoteError."""
-        found = verbs.runs.status(run, self._job_names, jobs=self._jobs)
+        found = verbs.runs.status(run, self._job_names, jobs=self._wiring.jobs)
         if found.requirements_file:
-            verbs.runs.forget_secret(found, staging=self._staging, now=self.clock())
+            verbs.runs.forget_secret(found, staging=self._wiring.staging, now=self.clock())
         return found
 
     def logs(self, run: str) -> list[LogLine]:
         """Return what a run has logged so far, in order. Raises: SettingsError; RemoteError."""
-        return verbs.runs.logs(self.status(run), reader=self._logs)
+        return verbs.runs.logs(self.status(run), reader=self._wiring.logs)
 
     def stop(self, run: str) -> JobRun:
         """Ask a run to stop; return it as it is then. Raises: SettingsError; RemoteError."""
-        return verbs.runs.stop(self.status(run), jobs=self._jobs)
+        return verbs.runs.stop(self.status(run), jobs=self._wiring.jobs)
 
     # --- the set-up
 
@@ -677,137 +633,24 @@ class Project:
 
         return lifecycle.status(state or lifecycle.default_state(self.settings))
 
-    # --- wiring
-
-    @property
-    def _approved(self) -> RepositoryAddress:
-        return self.settings.codeartifact.approved_repository
-
-    @property
-    def _store(self) -> RepositoryAddress:
-        return self.settings.codeartifact.store_repository
+    # --- what several verbs need
 
     @property
     def _places(self) -> Places:
         return verbs.mirrored.Places(
-            store=self._store,
-            approved=self._approved,
+            store=self._wiring.store,
+            approved=self._wiring.approved,
             internal=self.settings.policy.internal,
             upstreams=self.settings.codeartifact.upstreams,
         )
 
     @property
-    def _records(self) -> RecordFolder:
-        from glue_pkgmgr.adapters.records import RecordFolder
-
-        return RecordFolder(self._recorded)
-
-    @property
-    def _publish_records(self) -> PublishRecordFolder:
-        from glue_pkgmgr.adapters.publish_records import PublishRecordFolder
-
-        return PublishRecordFolder(self._published)
-
-    @property
-    def _recorded(self) -> Path:
-        return self.settings.root / ".glue-pkgmgr" / "records"
-
-    @property
-    def _published(self) -> Path:
-        return self._recorded / "published"
-
-    @property
-    def _wheel_metadata(self) -> WheelMetadata:
-        from glue_pkgmgr.adapters.metadata import WheelMetadata
-
-        return WheelMetadata(cache_folder(self._environ) / "metadata", self._progress)
-
-    @property
-    def _prover(self) -> InstallProof:
-        from glue_pkgmgr.adapters.proof import InstallProof
-        from glue_pkgmgr.local.jobs.interpreters import python_for
-
-        return InstallProof(
-            self._environ,
-            metadata=self._wheel_metadata,
-            find_python=lambda version: python_for(version, self._environ),
-        )
-
-    def _open_uploader(self, url: IndexUrl) -> TwineUploader:
-        from glue_pkgmgr.adapters.upload import TwineUploader
-
-        return TwineUploader(url, self._environ)
-
-    def _commit_of(self, folder: Path) -> Commit | None:
-        from glue_pkgmgr.adapters.source_commit import source_commit
-
-        return source_commit(folder, self._environ)
-
-    def _actor(self) -> str:
-        """Return who is calling: as AWS sees it, or by login name where it cannot be asked."""
-        from glue_pkgmgr.adapters.caller import caller_arn
-
-        try:
-            return caller_arn(self._clients.client("sts"))
-        except GluePkgmgrError:
-            return self._login
-
-    @property
-    def _login(self) -> str:
-        return self._environ.get("USER") or self._environ.get("LOGNAME") or "unknown"
-
-    @property
     def _job_names(self) -> list[str]:
         return [job.name for job in self.settings.jobs.values()]
 
-    @cached_property
-    def _clients(self) -> Clients:
-        from glue_pkgmgr.adapters.clients import Clients
-
-        return Clients(self._environ, self.settings.codeartifact.region)
-
-    @cached_property
-    def _codeartifact(self) -> CodeArtifact:
-        from glue_pkgmgr.adapters.codeartifact import CodeArtifact
-
-        return CodeArtifact(self._clients.client("codeartifact"))
-
-    @cached_property
-    def _jobs(self) -> GlueJobs:
-        from glue_pkgmgr.adapters.glue import GlueJobs
-
-        return GlueJobs(self._clients.client("glue"))
-
-    @cached_property
-    def _logs(self) -> CloudWatchLogs:
-        from glue_pkgmgr.adapters.logs import CloudWatchLogs
-
-        return CloudWatchLogs(self._clients.client("logs"))
-
-    @cached_property
-    def _staging(self) -> S3Staging:
-        from glue_pkgmgr.adapters.s3 import S3Staging
-
-        return S3Staging(self._clients.client("s3"))
-
-    def _mint(self, lifetime: timedelta) -> IndexUrl:
-        return verbs.mint.mint(
-            self._approved, lifetime, tokens=self._codeartifact, repositories=self._codeartifact
-        )
-
-    def _open_index(self, url: IndexUrl, pages: KeptPages | None = None) -> SimpleIndex:
-        from glue_pkgmgr.adapters.simple_index import SimpleIndex
-
-        return SimpleIndex(url, self._environ, clock=self.clock, pages=pages)
-
-    def _open_store(self) -> SimpleIndex:
-        """Open the index of the store with a new token."""
-        tokens = self._codeartifact
-        return self._open_index(verbs.mint.mint(self._store, SHORTEST, tokens=tokens, repositories=tokens))
-
     def _bring_built(self, pin: Pin) -> None:
         """Publish the wheel of a pin that was built from an sdist of the store."""
-        builder = self._sdist_builder
+        builder = self._wiring.sdist_builder
         if builder is None:
             raise NotInstallable(
                 f"{pin} was built from an sdist, which the settings do not allow any more; "
@@ -815,18 +658,13 @@ class Project:
             )
         verbs.built.publish_built(
             pin,
-            address=self._approved,
-            store=self._open_store(),
+            address=self._wiring.approved,
+            store=self._wiring.open_store(),
             builder=builder,
-            repositories=self._codeartifact,
-            mint=self._mint,
-            open_uploader=self._open_uploader,
+            repositories=self._wiring.codeartifact,
+            mint=self._wiring.mint,
+            open_uploader=self._wiring.open_uploader,
             progress=self._progress,
-        )
-
-    def _deliverer(self) -> Deliverer:
-        return verbs.deliver.Deliverer(
-            mint=self._mint, open_index=self._open_index, staging=self._staging, clock=self.clock
         )
 
     def _policy(self, runtime: GlueRuntime) -> Policy:
@@ -878,20 +716,6 @@ class Project:
         for warning in warnings:
             self._progress(f"warning: {warning}")
 
-    @property
-    def _sdist_builder(self) -> SdistWheels | None:
-        if not self.settings.policy.build_sdists:
-            return None
-        from glue_pkgmgr.adapters.sdist import SdistWheels
-
-        return SdistWheels(self._environ, cache_folder(self._environ) / "built", progress=self._progress)
-
-    @property
-    def _resolver(self) -> UvResolver:
-        from glue_pkgmgr.adapters.uv import UvResolver
-
-        return UvResolver(self._environ)
-
     def _lock_bundle(
         self,
         bundle: Bundle,
@@ -924,45 +748,12 @@ class Project:
         self, runtime: GlueRuntime, locks: Iterable[Lock], may_break: Collection[ProjectName] = ()
     ) -> Resolution:
         return verbs.resolve.Resolution(
-            index=self._allowed_index(runtime),
-            resolver=self._resolver,
-            advisories=self._advisories,
+            index=self._wiring.allowed_index(self._policy(runtime)),
+            resolver=self._wiring.resolver,
+            advisories=self._wiring.advisories,
             locked=list(locks),
             progress=self._progress,
             may_break=may_break,
-        )
-
-    @cached_property
-    def _advisories(self) -> Advisories | None:
-        asked = self.settings.policy.vulnerabilities
-        if asked is None:
-            return None
-        from glue_pkgmgr.adapters.advisories import open_advisories
-
-        return open_advisories(asked, self._environ)
-
-    def _allowed_index(self, runtime: GlueRuntime) -> AllowedIndex:
-        from glue_pkgmgr.adapters.kept_pages import KeptPages
-        from glue_pkgmgr.adapters.later_index import IndexOpenedLater
-        from glue_pkgmgr.adapters.metadata import WheelMetadata
-
-        folder = cache_folder(self._environ)
-        pages = KeptPages(folder / "pages")
-
-        @cache
-        def token() -> AuthorizationToken:
-            # One token opens every repository of the domain that its principal may read.
-            return self._codeartifact.issue(self._approved.domain, self._approved.owner, SHORTEST)
-
-        def opened(address: RepositoryAddress) -> SimpleIndex:
-            return self._open_index(IndexUrl(self._codeartifact.endpoint(address), token()), pages)
-
-        return verbs.allowed_index.AllowedIndex(
-            policy=self._policy(runtime),
-            store=IndexOpenedLater(partial(opened, self._store)),
-            approved=IndexOpenedLater(partial(opened, self._approved)),
-            metadata_reader=WheelMetadata(folder / "metadata"),
-            sdist_builder=self._sdist_builder,
         )
 
     def _lock_for(self, job: JobSettings, modules: str | Sequence[str] | None) -> Lock:
@@ -974,13 +765,6 @@ class Project:
         checked = self._check(request, job.bundle.runtime, job.bundle.may_break)
         self._warn(checked.warnings)
         return checked.closure()
-
-
-def _check_upload(path: Path) -> None:
-    # Here: twine takes a quarter of a second to load, and what is published already needs no look at it.
-    from glue_pkgmgr.adapters.upload import check_upload
-
-    check_upload(path)
 
 
 def _delivery(name: str) -> Delivery:

@@ -20,6 +20,7 @@ from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.errors import NoCapacity, NotApproved, SettingsError
 from glue_pkgmgr.project import Project
 from glue_pkgmgr.verbs.mirrored import Unlocked
+from glue_pkgmgr.wiring import Wiring
 from tests.fakes import FakeCodeArtifact, FakeJobs, FakeStaging
 from tests.unit.verbs.locks import approval, lock, pin, wheel_name
 
@@ -124,8 +125,8 @@ def test_a_lock_made_for_another_request_is_refused(project: Project) -> None:
 def test_a_launch_that_is_refused_leaves_no_record(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     hold(project)
     approve(project)
-    for name in ("_jobs", "_codeartifact"):
-        monkeypatch.setattr(Project, name, None)
+    for name in ("jobs", "codeartifact"):
+        monkeypatch.setattr(Wiring, name, None)
     monkeypatch.setattr("glue_pkgmgr.verbs.launch.preflight", lambda *args, **kwargs: {})
     with pytest.raises(SettingsError, match="is reserved by Glue"):
         project.launch("taxi", arguments={"JOB_NAME": "x"})
@@ -227,7 +228,7 @@ def launching(project: Project) -> Project:
     remote = FakeCodeArtifact()
     remote.put("approved", wheel_name("acme==1.0"), "a" * 64)
     jobs = FakeJobs(definitions={"taxi-job": {"Name": "taxi-job", "GlueVersion": "5.1"}})
-    vars(project).update(_codeartifact=remote, _jobs=jobs, _staging=FakeStaging())
+    vars(project._wiring).update(codeartifact=remote, jobs=jobs, staging=FakeStaging())
     return project
 
 
@@ -247,11 +248,11 @@ def test_nothing_starts_that_cannot_be_recorded(launching: Project) -> None:
     (launching.settings.root / ".glue-pkgmgr").write_text("in the way")
     with pytest.raises(SettingsError, match="cannot write the record of a launch"):
         launching.launch("taxi", delivery="index")
-    assert launching._jobs.started == []
+    assert launching._wiring.jobs.started == []
 
 
 def test_a_start_that_is_refused_stays_recorded_without_a_run(launching: Project) -> None:
-    launching._jobs.full = True
+    launching._wiring.jobs.full = True
     with pytest.raises(NoCapacity):
         launching.launch("taxi", delivery="index")
     assert [record.run for record in records(launching)] == [None]
@@ -276,4 +277,4 @@ def test_pruning_needs_a_lock_of_every_bundle(launching: Project) -> None:
     ):
         with pytest.raises(SettingsError, match="lock"):
             refused()
-    assert launching._codeartifact.events == []
+    assert launching._wiring.codeartifact.events == []

@@ -18,7 +18,7 @@ from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.record import recorded_launch
 from glue_pkgmgr.core.repository import Status
 from glue_pkgmgr.errors import RemoteError
-from glue_pkgmgr.project import Project
+from glue_pkgmgr.wiring import Wiring
 from tests.fakes import FakeCodeArtifact
 from tests.unit.verbs.locks import lock, pin
 
@@ -53,7 +53,7 @@ def repository(tmp_path, monkeypatch):
     (tmp_path / "locks" / "taxi.glue-5.1.pylock.toml").write_text(lock_to_toml(HELD))
     fake = FakeCodeArtifact()
     fake.put("approved", "glueutils-0.2.0-py3-none-any.whl", "a" * 64)
-    monkeypatch.setattr(Project, "_codeartifact", fake)
+    monkeypatch.setattr(Wiring, "codeartifact", fake)
     return fake
 
 
