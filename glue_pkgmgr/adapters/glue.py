@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from glue_pkgmgr.adapters.clients import RemoteRefusal, aws_errors
-from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, requirements_file
+from glue_pkgmgr.core.job import LAUNCH_ID, JobRun, JobRunId, JobRunState, requirements_file
 from glue_pkgmgr.errors import RemoteError
 
 
@@ -75,6 +75,7 @@ def _job_run(reply: Mapping[str, Any]) -> JobRun:
         raise RemoteError(
             f"run {reply['Id']} is in state {text!r}, which this version of glue-pkgmgr does not know; upgrade it"
         )
+    arguments = reply.get("Arguments") or {}
     return JobRun(
         job=reply["JobName"],
         id=JobRunId(reply["Id"]),
@@ -86,7 +87,14 @@ def _job_run(reply: Mapping[str, Any]) -> JobRun:
         error_message=reply.get("ErrorMessage"),
         state_detail=reply.get("StateDetail"),
         log_group=reply.get("LogGroupName") or "/aws-glue/jobs",
-        requirements_file=requirements_file(reply.get("Arguments") or {}),
+        requirements_file=requirements_file(arguments),
+        launch_id=arguments.get(LAUNCH_ID),
+        worker_type=reply.get("WorkerType"),
+        workers=reply.get("NumberOfWorkers"),
+        max_capacity=reply.get("MaxCapacity"),
+        execution_class=reply.get("ExecutionClass"),
+        dpu_seconds=reply.get("DPUSeconds"),
+        attempt=int(reply.get("Attempt") or 0),
     )
 
 

@@ -16,6 +16,8 @@ JobRunId = NewType("JobRunId", str)
 
 MODULES = "--additional-python-modules"
 INSTALLER_OPTION = "--python-modules-installer-option"
+LAUNCH_ID = "--glue-pkgmgr-launch-id"
+"""Every run we start carries the id of its launch: StartJobRun has no client token to find a run again by."""
 
 _MOST_ARGUMENT_BYTES = 260 * 1024
 _ARGUMENT_NAME = re.compile(r"--[A-Za-z][A-Za-z0-9_.:-]*", re.ASCII)
@@ -71,7 +73,8 @@ class JobRun:
     """A job run as GetJobRun tells. Times are aware UTC, `execution_seconds` what Glue bills.
 
     `requirements_file` is the `s3://` URL of the file with a token in it that the run installs from, if its
-    delivery was `requirements`: to be deleted when every node has installed.
+    delivery was `requirements`: to be deleted when every node has installed. `launch_id` is that of our launch,
+    None for a run that others started. `dpu_seconds` is told for some runs only; `max_capacity` is in DPU.
     """
 
     job: str
@@ -85,6 +88,13 @@ class JobRun:
     state_detail: str | None = None
     log_group: str = "/aws-glue/jobs"
     requirements_file: str | None = None
+    launch_id: str | None = None
+    worker_type: str | None = None
+    workers: int | None = None
+    max_capacity: float | None = None
+    execution_class: str | None = None
+    dpu_seconds: float | None = None
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +151,8 @@ def run_arguments(given: Mapping[str, str], modules: ModuleArguments) -> dict[st
         key = f"--{name.removeprefix('--')}"
         if key in _OURS:
             raise SettingsError(f"argument {key} is decided by the lock; change the bundle or use --modules")
+        if key == LAUNCH_ID:
+            raise SettingsError(f"argument {key} is set by the launch; give the id as --launch-id")
         if key in _RESERVED:
             raise SettingsError(f"argument {key} is reserved by Glue and cannot be set")
         if not _ARGUMENT_NAME.fullmatch(key):
