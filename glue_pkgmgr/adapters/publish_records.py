@@ -6,10 +6,10 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from glue_pkgmgr.adapters.whole_file import write_whole
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.publish_record import PublishRecord, publish_record_from_json, publish_record_to_json
 from glue_pkgmgr.errors import SettingsError
+from glue_pkgmgr.whole_file import write_whole
 
 
 class PublishRecordFolder:

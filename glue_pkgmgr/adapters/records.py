@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glue_pkgmgr.adapters.whole_file import write_whole
 from glue_pkgmgr.core.record import LaunchRecord, record_from_json, record_to_json
 from glue_pkgmgr.errors import SettingsError
+from glue_pkgmgr.whole_file import write_whole
 
 
 class RecordFolder:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glue_pkgmgr.adapters.whole_file import write_whole
 from glue_pkgmgr.errors import SettingsError
+from glue_pkgmgr.whole_file import write_whole
 
 
 class DocumentFolder:

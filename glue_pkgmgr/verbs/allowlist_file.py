@@ -6,6 +6,7 @@ from pathlib import Path
 
 from glue_pkgmgr.core.allowlist import parse_allowlist
 from glue_pkgmgr.errors import SettingsError
+from glue_pkgmgr.whole_file import write_whole
 
 
 def read_text(path: Path) -> str:
@@ -27,9 +28,6 @@ def write_text(path: Path, text: str) -> None:
     except UnicodeEncodeError as e:  # bytes of a command line that were no characters
         raise SettingsError(f"{path.name} is UTF-8; {text[e.start : e.end]!r} cannot be written there") from e
     try:
-        target = path.resolve()  # where it is a link, the file it names is the allow-list, and the link stays
-        temporary = target.with_name(f"{target.name}.new")
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        write_whole(path, content)
     except OSError as e:
         raise SettingsError(f"cannot write the allow-list {path}: {e.strerror}") from e

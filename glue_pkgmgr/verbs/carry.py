@@ -45,7 +45,7 @@ from glue_pkgmgr.ports import (
 )
 from glue_pkgmgr.settings import Bundle
 from glue_pkgmgr.verbs import lock as locking
-from glue_pkgmgr.verbs.alone import alone_at
+from glue_pkgmgr.whole_file import write_whole
 
 T = TypeVar("T")
 
@@ -398,12 +398,8 @@ def _require_allowed(archive: Archive, files: Iterable[_Compared], place: Place,
 
 def _write(path: Path, content: bytes) -> None:
     _make_folder(path.parent)
-    target = path.resolve()  # where it is a link, the file it names is the one that counts, and the link stays
-    temporary = target.with_name(f"{target.name}.new")
     try:
-        with alone_at(temporary):
-            temporary.write_bytes(content)
-            temporary.replace(target)
+        write_whole(path, content)
     except OSError as e:
         raise SettingsError(f"cannot write {path}: {e.strerror or e}; check permissions and free space") from e
 

@@ -19,8 +19,8 @@ from glue_pkgmgr.core.request import RequestItem, parse_items
 from glue_pkgmgr.errors import NotApproved, SettingsError
 from glue_pkgmgr.ports import Advisories
 from glue_pkgmgr.settings import Bundle
-from glue_pkgmgr.verbs.alone import alone_at
 from glue_pkgmgr.verbs.resolve import Resolution, vulnerabilities, wanted_by
+from glue_pkgmgr.whole_file import write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +96,7 @@ def _written(path: Path) -> str | None:
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        with alone_at(temporary):
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
+        write_whole(path, text.encode())
     except OSError as e:
         raise SettingsError(f"cannot write {path}: {e.strerror}") from e
 

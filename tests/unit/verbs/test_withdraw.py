@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -218,13 +220,18 @@ def test_where_the_repository_refuses_the_allow_list_stays(repository: FakeCodeA
 
 
 def test_a_withdrawal_whose_note_could_not_be_written_is_archived_and_finished_later(
-    repository: FakeCodeArtifact, path: Path
+    repository: FakeCodeArtifact, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (path.parent / "allowlist.toml.new").mkdir()  # in the way of the file that is written first
-    with pytest.raises(SettingsError, match=r"cannot write.*glueutils==0\.2\.0 is archived.*withdraw it again"):
-        take_back(repository, path)
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("glue_pkgmgr.verbs.allowlist_file.write_whole", full)
+        with pytest.raises(
+            SettingsError, match=r"cannot write.*glueutils==0\.2\.0 is archived.*withdraw it again"
+        ):
+            take_back(repository, path)
     assert (status(repository), path.read_text()) == (Status.ARCHIVED, TEXT)
-    (path.parent / "allowlist.toml.new").rmdir()
     again = take_back(repository, path)
     assert (again.archived, again.noted) == (False, True)
 
