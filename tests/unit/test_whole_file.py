@@ -14,14 +14,14 @@ def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
     path = tmp_path / "lock.toml"
     for content in (b"one", b"", b"two\r\n"):
         write_whole(path, content)
-        assert (path.read_bytes(), os.listdir(tmp_path)) == (content, ["lock.toml"])
+        assert (path.read_bytes(), [one.name for one in tmp_path.iterdir()]) == (content, ["lock.toml"])
 
 
 def test_what_fails_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path: Path) -> None:
     (path := tmp_path / "lock.toml").write_bytes(b"one")
     with pytest.raises(TypeError):
         write_whole(path, "no bytes")  # type: ignore[arg-type]
-    assert (path.read_bytes(), os.listdir(tmp_path)) == (b"one", ["lock.toml"])
+    assert (path.read_bytes(), [one.name for one in tmp_path.iterdir()]) == (b"one", ["lock.toml"])
 
 
 def test_a_link_stays_and_the_file_keeps_its_mode(tmp_path: Path) -> None:
