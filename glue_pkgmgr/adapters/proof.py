@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import uv
 from packaging.metadata import parse_email
@@ -21,7 +21,7 @@ from packaging.tags import Tag, compatible_tags, cpython_tags, platform_tags
 
 from glue_pkgmgr.core.built_file import BuiltFile
 from glue_pkgmgr.core.import_names import import_names
-from glue_pkgmgr.core.index_url import IndexUrl
+from glue_pkgmgr.core.index_url import IndexUrl, spellings
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.publish_record import Proof, Proven
 from glue_pkgmgr.core.runtime import RUNTIMES, known_from_images
@@ -171,13 +171,12 @@ class _Trial:
         return self._uv("pip", "install", "--no-cache", "--only-binary", ":all:", *where, *words, given=given)
 
     def _uv(self, *words: str | Path, given: bytes | None = None) -> Finished:
-        token = self.url.token.reveal()
         return run(
             [uv.find_uv_bin(), *words, "--quiet"] if words[0] == "venv" else [uv.find_uv_bin(), "--quiet", *words],
             env=self._seeing_only_the_index(),
             input=given,
             timeout=_INSTALL_SECONDS,
-            secrets=(token, quote(token, safe="")),
+            secrets=spellings(self.url.token),
         )
 
     def _seeing_only_the_index(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -93,8 +94,20 @@ class IndexUrl:
         return urlunsplit(parts._replace(netloc=f"{USER}:{password}@{parts.netloc}"))
 
 
+def spellings(token: AuthorizationToken) -> tuple[str, ...]:
+    """Return `token` in every form in which a program or a server may repeat it; nothing for an empty one.
+
+    Plain, percent-encoded as in a URL, and as the header of a request carries it: a server that is asked for
+    something may answer with all it was sent. Source: RFC 7617 (Basic authentication).
+    """
+    secret = token.reveal()
+    if not secret:
+        return ()
+    return secret, quote(secret, safe=""), base64.b64encode(f"{USER}:{secret}".encode()).decode()
+
+
 def redact(text: str, tokens: Iterable[AuthorizationToken]) -> str:
-    """Return `text` with every one of `tokens`, plain or percent-encoded, replaced by `****`."""
-    for secret in filter(None, (token.reveal() for token in tokens)):
-        text = text.replace(secret, MASK).replace(quote(secret, safe=""), MASK)
+    """Return `text` with every one of `tokens`, however it is spelt, replaced by `****`."""
+    for secret in (one for token in tokens for one in spellings(token)):
+        text = text.replace(secret, MASK)
     return text

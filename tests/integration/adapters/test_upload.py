@@ -109,11 +109,13 @@ def test_a_refusal_is_told_once_with_the_servers_words(status: int, told: str, p
 
 def test_a_server_that_repeats_the_token_does_not_get_it_into_the_error(path: Path) -> None:
     def parrot(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
-        reply(handler, 400, b"bad password s3cret/+=token or s3cret%2F%2B%3Dtoken")
+        sent = handler.headers["Authorization"].encode()
+        reply(handler, 400, b"bad password s3cret/+=token or s3cret%2F%2B%3Dtoken of " + sent)
 
     with scripted(parrot) as server, pytest.raises(IndexAccessError, match=r"bad password \*\*\*\*") as caught:
         uploader(server).upload(path)
     assert_no_secret(caught.value)
+    assert "of Basic ****" in str(caught.value)
 
 
 def test_a_page_of_html_is_not_told(path: Path) -> None:

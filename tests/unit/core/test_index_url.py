@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import logging
@@ -81,8 +82,9 @@ def test_a_token_ends_at_its_time(token: AuthorizationToken) -> None:
 
 
 def test_text_is_redacted_of_plain_and_encoded_tokens(token: AuthorizationToken) -> None:
-    text = f"pip {SECRET} and {ENCODED} and {SECRET}"
-    assert redact(text, [token]) == "pip **** and **** and ****"
+    header = base64.b64encode(f"aws:{SECRET}".encode()).decode()
+    text = f"pip {SECRET} and {ENCODED} and {SECRET}, Authorization: Basic {header}"
+    assert redact(text, [token]) == "pip **** and **** and ****, Authorization: Basic ****"
     assert redact(text, []) == text
     assert redact(text, [AuthorizationToken("", EXPIRES)]) == text
 
