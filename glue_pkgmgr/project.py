@@ -247,7 +247,6 @@ class Project:
         Raises: SettingsError when it cannot be built, or its pins no longer fit; NotInstallable when its build
         requirements cannot be pinned or have other bytes than pinned; IndexAccessError when they cannot be had.
         """
-        self._progress(f"building {path.resolve().name}")
         return verbs.build.build(
             path,
             builder=self._wiring.builder,

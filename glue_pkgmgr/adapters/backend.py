@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 import uv
 from build import BuildBackendException, BuildException, ProjectBuilder
 
+from glue_pkgmgr.core.distribution import InvalidFilename, parse_filename
 from glue_pkgmgr.errors import GluePkgmgrError, SettingsError
 from glue_pkgmgr.index_source import IndexSource, installer_environment
 from glue_pkgmgr.process import Finished, run
@@ -96,8 +97,8 @@ def build_distribution(
     with _build_errors(source):
         builder = ProjectBuilder(source, python_executable=os.fspath(python), runner=hooks)
         install(builder.build_system_requires)
-        install(builder.get_requires_for_build(kind))
-        return Path(builder.build(kind, out))
+        install(_asked(builder, kind))
+        return _built(builder, kind, out)
 
 
 def backend_requirements(
@@ -113,8 +114,38 @@ def backend_requirements(
     with _build_errors(source):
         builder = ProjectBuilder(source, python_executable=os.fspath(python), runner=hooks)
         install(builder.build_system_requires)
-        asked = builder.get_requires_for_build("sdist") | builder.get_requires_for_build("wheel")
+        asked = _asked(builder, "sdist") | _asked(builder, "wheel")
         return frozenset(builder.build_system_requires), frozenset(asked)
+
+
+def _asked(builder: ProjectBuilder, kind: Literal["sdist", "wheel"]) -> set[str]:
+    """Return what the backend asks for. Raises: BuildFailed when it answers something else than requirements."""
+    asked: set[object] = set(builder.get_requires_for_build(kind))
+    if strange := [one for one in asked if not isinstance(one, str)]:
+        raise BuildFailed(f"the build backend asks for {strange[0]!r}, which is no requirement")
+    return {str(one) for one in asked}
+
+
+def _built(builder: ProjectBuilder, kind: Literal["sdist", "wheel"], out: Path) -> Path:
+    """Return the file of that kind that the backend puts into `out`.
+
+    Raises: BuildFailed when it names another file: what lies elsewhere is not to be moved or written to, and may
+    not be what was built.
+    """
+    try:
+        named = builder.build(kind, out)
+    except TypeError as e:  # `build` joins a folder and what the backend answered
+        raise BuildFailed(f"the build backend answered no file name of its {kind}: {e}") from e
+    file = Path(named)
+    if os.path.normpath(file.parent) != os.path.abspath(out) or file.is_symlink() or not file.is_file():
+        raise BuildFailed(f"the build backend says that its {kind} is {file.name!r}, and put no such file there")
+    try:
+        right = parse_filename(file.name).is_wheel == (kind == "wheel") and not file.name.endswith(".zip")
+    except InvalidFilename as e:
+        raise BuildFailed(f"the build backend gave its {kind} a wrong name: {e}") from e
+    if not right:
+        raise BuildFailed(f"the build backend made {file.name}, which is not the {kind} that it was asked for")
+    return file
 
 
 @contextmanager
@@ -130,6 +161,10 @@ def _build_errors(source: Path) -> Iterator[None]:
         raise BuildFailed(f"{failed}: {e}\n{words}" if words else f"{failed}: {e}") from e
     except BuildException as e:
         raise BuildFailed(f"{failed}: {e}") from e
+    except UnicodeDecodeError as e:
+        raise BuildFailed(f"{failed}: pyproject.toml is not UTF-8 (byte {e.start}); save it as UTF-8") from e
+    except ValueError as e:  # of `pyproject_hooks`, which does not say of what it speaks
+        raise BuildFailed(f"{failed}: backend-path in pyproject.toml: {e}") from e
 
 
 def last_words(finished: Finished) -> str:

@@ -71,6 +71,7 @@ class ProjectBuild:
         """
         if not (source / "pyproject.toml").is_file():
             raise SettingsError(f"nothing to build in {source}: it has no pyproject.toml; name a project's folder")
+        self._progress(f"building {source.resolve().name}")
         with _scratch(out) as scratch:
             python = new_environment(scratch / "environment", self._environ)
             hooks = Hooks(self._hook_environment(scratch), python, timeout=_HOOK_SECONDS)
@@ -156,10 +157,13 @@ def _unpack(sdist: Path, folder: Path) -> Path:
             # Not as an argument: Python before 3.11.4 has no filters. What is unpacked is our own backend's.
             archive.extraction_filter = getattr(tarfile, "data_filter", None)
             archive.extractall(folder)  # noqa: S202
-        (project,) = folder.iterdir()
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
     except (tarfile.TarError, OSError, ValueError) as e:
         raise SettingsError(f"the build backend made an unusable sdist {sdist.name}: {e}") from e
-    return project
+    if len(found) != 1 or not found[0].is_dir():
+        there = ", ".join(one.name for one in found) or "nothing"
+        raise SettingsError(f"the build backend made an sdist {sdist.name} that holds {there}, not one folder")
+    return found[0]
 
 
 def _moved(file: Path, out: Path) -> BuiltFile:

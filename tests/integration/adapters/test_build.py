@@ -201,6 +201,58 @@ def test_a_pyproject_that_cannot_be_used_says_why(content: str, told: str, tmp_p
         digests(source, tmp_path / "out")
 
 
+def test_a_pyproject_that_is_not_utf8_says_so(tmp_path: Path) -> None:
+    source = project(tmp_path / "acme")
+    (source / "pyproject.toml").write_bytes(b"[build-system]\nrequires = []\n# caf\xe9\n")
+    with pytest.raises(SettingsError, match=r"pyproject\.toml is not UTF-8 \(byte 34\)"):
+        digests(source, tmp_path / "out")
+
+
+def test_a_backend_path_outside_the_project_is_refused(tmp_path: Path) -> None:
+    source = project(tmp_path / "acme")
+    (source / "pyproject.toml").write_text(PYPROJECT.format(requires="").replace('["."]', '["../.."]'))
+    with pytest.raises(SettingsError, match="backend-path in pyproject"):
+        digests(source, tmp_path / "out")
+
+
+ELSEWHERE = 'os.path.join("..", "..", "..", "precious-1.0.tar.gz")'
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        ('return "acme_demo-1.0.tar.gz"', "put no such file there"),
+        ("return None", "answered no file name"),
+        (f"return {ELSEWHERE}", "put no such file there"),
+        ('open(os.path.join(folder, "acme.tgz"), "w"); return "acme.tgz"', "wrong name"),
+        ('open(os.path.join(folder, "acme-1.0.zip"), "w"); return "acme-1.0.zip"', "not the sdist"),
+        (
+            'tarfile.open(os.path.join(folder, "acme-1.0.tar.gz"), "w").close(); return "acme-1.0.tar.gz"',
+            "not a gzip",
+        ),
+        (
+            'tarfile.open(os.path.join(folder, "acme-1.0.tar.gz"), "w:gz").close(); return "acme-1.0.tar.gz"',
+            "holds nothing, not one folder",
+        ),
+    ],
+)
+def test_what_a_backend_says_it_built_has_to_be_there(before: str, told: str, tmp_path: Path) -> None:
+    precious = tmp_path / "precious-1.0.tar.gz"
+    precious.write_text("somebody's own")
+    with pytest.raises(SettingsError, match=told):
+        digests(project(tmp_path / "acme", before=before), tmp_path / "out")
+    assert precious.read_text() == "somebody's own"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_backend_that_asks_for_what_is_no_requirement_is_refused(tmp_path: Path) -> None:
+    source = project(tmp_path / "acme")
+    with (source / "backend.py").open("a") as backend:
+        backend.write("\ndef get_requires_for_build_wheel(config_settings=None):\n    return [1]\n")
+    with pytest.raises(SettingsError, match="asks for 1, which is no requirement"):
+        digests(source, tmp_path / "out")
+
+
 def test_an_output_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot write to"):
