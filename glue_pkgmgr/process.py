@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from glue_pkgmgr.errors import SettingsError
+
+_LOOK_SECONDS = 1.0  # between looks whether a process that still has its output open has ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,9 @@ def run(
     `timeout` is in seconds. Every text of `secrets` is replaced by `****` in the captured output; a
     secret itself belongs in `env` or `input`, never in `args`, which other users can read.
 
+    What the process leaves running in its session is ended once it has ended itself: a server that a build
+    starts would hold the output open for as long as it lives.
+
     Raises: SettingsError when the program cannot be started; ProcessTimeout after `timeout`, with the
     whole process tree ended. An interrupt ends the tree too before it travels on.
     """
@@ -62,15 +68,34 @@ def run(
     except OSError as e:
         raise SettingsError(f"cannot start {name!r}: {e.strerror or e}") from e
     try:
-        out, err = child.communicate(input, timeout)
+        out, err = _outputs(child, input, time.monotonic() + timeout)
     except subprocess.TimeoutExpired as e:
         raise ProcessTimeout(f"{name!r} did not finish within {timeout:g} s and was ended") from e
     finally:
         if child.returncode is None:
             end_tree(child.pid)
             _end_session(child.pid)
-            child.communicate()
+            child.wait()
+        # Not read to their end: who left the session may hold them open still.
+        for stream in filter(None, (child.stdin, child.stdout, child.stderr)):
+            with suppress(OSError):
+                stream.close()
     return Finished(returncode=child.returncode, stdout=_text(out, secrets), stderr=_text(err, secrets))
+
+
+def _outputs(child: subprocess.Popen[bytes], given: bytes | None, deadline: float) -> tuple[bytes, bytes]:
+    """Return what `child` printed. Raises: TimeoutExpired at `deadline`, a time of the monotonic clock."""
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            # Again and again: nothing that was read is lost, and only in between is it seen that it has ended.
+            return child.communicate(given, max(0.0, min(left, _LOOK_SECONDS)))
+        except subprocess.TimeoutExpired:
+            given = None  # it goes on being written, and may be given only once
+            if left <= _LOOK_SECONDS:
+                raise
+            if child.poll() is not None:
+                _end_session(child.pid)
 
 
 def end_tree(pid: int, grace: float = 5.0) -> None:

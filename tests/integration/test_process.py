@@ -83,16 +83,29 @@ def test_a_process_that_takes_too_long_is_ended_with_its_children(tmp_path: Path
     assert [pid for pid in map(int, pids.read_text().split()) if not wait_until_gone(pid)] == []
 
 
-def test_an_orphan_that_holds_the_output_open_is_ended_too(tmp_path: Path) -> None:
+def test_an_orphan_that_holds_the_output_open_is_ended_and_the_answer_counts(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     code = (
         "import subprocess, sys\n"
+        "print(len(sys.stdin.read()))\n"
         f"child = subprocess.Popen([sys.executable, '-c', {SLEEP!r}])\n"
+        f"open({str(pid_file)!r}, 'w').write(str(child.pid))\n"
+    )
+    finished = run(python(code), input=b"x" * 10**6, timeout=50)
+    assert (finished.returncode, finished.stdout) == (0, "1000000\n")
+    assert wait_until_gone(int(pid_file.read_text()))
+
+
+def test_an_orphan_in_another_session_is_waited_for_no_longer_than_the_timeout(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    code = (
+        "import subprocess, sys\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {SLEEP!r}], start_new_session=True)\n"
         f"open({str(pid_file)!r}, 'w').write(str(child.pid))\n"
     )
     with pytest.raises(ProcessTimeout):
         run(python(code), timeout=3)
-    assert wait_until_gone(int(pid_file.read_text()))
+    os.kill(int(pid_file.read_text()), signal.SIGKILL)
 
 
 def test_an_interrupt_ends_the_process_and_travels_on(tmp_path: Path) -> None:
