@@ -137,7 +137,7 @@ def _built(builder: ProjectBuilder, kind: Literal["sdist", "wheel"], out: Path) 
     except TypeError as e:  # `build` joins a folder and what the backend answered
         raise BuildFailed(f"the build backend answered no file name of its {kind}: {e}") from e
     file = Path(named)
-    if os.path.normpath(file.parent) != os.path.abspath(out) or file.is_symlink() or not file.is_file():
+    if file.parent.resolve() != out.resolve() or file.is_symlink() or not file.is_file():
         raise BuildFailed(f"the build backend says that its {kind} is {file.name!r}, and put no such file there")
     try:
         right = parse_filename(file.name).is_wheel == (kind == "wheel") and not file.name.endswith(".zip")
