@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import tarfile
 import time
@@ -22,11 +23,14 @@ from twine.repository import Repository
 from twine.sdist import SDist
 from twine.wheel import Wheel
 
-from glue_pkgmgr.adapters.http_session import ONCE, RETRIED_STATUSES, Transport, mounted
+from glue_pkgmgr.adapters.http_session import ONCE, RETRIED_STATUSES, Transport, first_cause, mounted
 from glue_pkgmgr.core.distribution import parse_filename
 from glue_pkgmgr.core.index_url import USER, IndexUrl, redact
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.errors import GluePkgmgrError, IndexAccessError, NotInstallable, SettingsError
+
+# twine warns of each answer it does not like, and without a handler Python prints that. We tell the last one.
+logging.getLogger("twine").addHandler(logging.NullHandler())
 
 _ATTEMPTS = 4
 _LONGEST_PAUSE = 8.0  # seconds
@@ -70,7 +74,7 @@ class TwineUploader:
         if isinstance(answer, Exception):
             # Not chained: requests' exceptions hold the request, and that the token.
             raise IndexAccessError(
-                f"could not upload {path.name} to {self._endpoint}: {self._redacted(str(answer))}; "
+                f"could not upload {path.name} to {self._endpoint}: {self._redacted(first_cause(answer))}; "
                 "run again to go on: files that arrived are not sent twice"
             ) from None
         if not answer.ok or answer.is_redirect:
@@ -188,6 +192,8 @@ _ADVICE = {
 def _advice(status: int) -> str:
     if status in RETRIED_STATUSES:
         return f"tried {_ATTEMPTS} times; run again later, files that arrived are not sent twice"
+    if requests.codes.multiple_choices <= status < requests.codes.bad_request:
+        return "it sends the upload elsewhere, where the token does not go; check the endpoint and the proxy"
     return _ADVICE.get(status, "check the file and the repository")
 
 

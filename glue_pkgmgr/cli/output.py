@@ -163,7 +163,9 @@ class Output:
     def _tell(self, text: str) -> None:
         # Progress that nobody reads is no reason to give up the work it tells of.
         with suppress(BrokenPipeError):
-            print(text, file=self._stderr, flush=True)
+            # At once: `print` writes the end of a line by itself, and another thread may be between the two.
+            self._stderr.write(f"{text}\n")
+            self._stderr.flush()
 
 
 _STYLES = {

@@ -237,7 +237,10 @@ def _version(asked: _Asked) -> Iterator[Finding]:
     if kinds and not asked.rules.allow_dev:
         told = f"{version} is a {' and '.join(kinds)} version"
         yield asked.found(
-            "version", Level.ERROR, told, "give it a final version, or a pre-release such as 1.2.0rc1"
+            "version",
+            Level.ERROR,
+            told,
+            "give it a final version, or a pre-release such as 1.2.0rc1, or pass --allow-dev",
         )
 
 

@@ -131,6 +131,7 @@ class Publisher:
         """
         for candidate in candidates:
             release_of(candidate.files)
+            _require_once(candidate.files)
         self._require_internal(candidates)
         by_release = {(one.project, one.version): one for one in candidates}
         if len(by_release) < len(candidates):
@@ -350,6 +351,16 @@ class Publisher:
                 )
             self.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
+
+
+def _require_once(files: Iterable[BuiltFile]) -> None:
+    first: dict[str, BuiltFile] = {}
+    for file in files:
+        # Where they differ, the second would be refused when the first is published already.
+        if (before := first.setdefault(file.filename, file)) is not file:
+            raise SettingsError(
+                f"{file.filename} is given twice, as {before.path} and as {file.path}; name every file once"
+            )
 
 
 def require_nothing_refused(plans: Iterable[PublishPlan]) -> None:

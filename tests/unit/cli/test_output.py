@@ -153,6 +153,19 @@ def test_progress_that_nobody_reads_does_not_end_the_work():
     assert stdout.getvalue() == "done\n"
 
 
+def test_a_line_of_progress_is_written_at_once_as_several_threads_tell_theirs():
+    class Pieces(io.StringIO):
+        def write(self, text):
+            pieces.append(text)
+            return len(text)
+
+    pieces: list[str] = []
+    told, _, _ = output(stderr=Pieces())
+    told.progress("one")
+    told.progress("two")
+    assert pieces == ["one\n", "two\n"]
+
+
 @pytest.mark.parametrize(("stderr", "live"), [(Terminal(), True), (io.StringIO(), False)])
 def test_a_moving_line_only_on_a_terminal(monkeypatch, stderr, live):
     monkeypatch.setenv("TERM", "xterm")

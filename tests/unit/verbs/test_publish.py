@@ -470,6 +470,16 @@ def test_a_release_given_twice_is_refused(world: World, files: list[BuiltFile]) 
         world.publisher.plan([one, one])
 
 
+def test_a_file_given_twice_is_refused_whatever_is_in_it(world: World, tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder in folders:
+        folder.mkdir()
+    twice = [built(folder, SDIST) for folder in folders]
+    with pytest.raises(SettingsError, match=r"acme-1\.0\.tar\.gz is given twice, as .*one.* and as .*other"):
+        world.publisher.plan(candidates_of(twice, tmp_path))
+    assert world.events == []
+
+
 def requiring(world: World, **requires: str) -> None:
     for name, other in requires.items():
         text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: {other}>=1\n"
