@@ -128,7 +128,8 @@ def aws_errors(failed: str, *, needs: str = "") -> Iterator[None]:
     permissions of the calls in the block, told when access is denied.
 
     Raises: NoCapacity at a quota or limit; RemoteRefusal for any other error answer; RemoteError when AWS
-    was not reached; SettingsError when there are no usable credentials.
+    was not reached, or an answer lacks what the block looks for in it; SettingsError when there are no usable
+    credentials.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -138,6 +139,11 @@ def aws_errors(failed: str, *, needs: str = "") -> Iterator[None]:
         raise _refusal(failed, needs, e.response.get("Error", {})) from e
     except BotoCoreError as e:
         raise _no_answer(failed, e) from e
+    except KeyError as e:
+        # botocore takes any answer of status 200: of a proxy's page it reads that nothing is in it.
+        raise RemoteError(
+            f"{failed}: the answer has no {e.args[0]}, so it is not of AWS; check the proxy and AWS_ENDPOINT_URL"
+        ) from e
 
 
 def _refusal(failed: str, needs: str, error: Mapping[str, Any]) -> GluePkgmgrError:

@@ -42,7 +42,7 @@ class CodeArtifact:
             reply = self._client.get_authorization_token(
                 domain=domain, domainOwner=owner, durationSeconds=int(lifetime.total_seconds())
             )
-        return AuthorizationToken(reply["authorizationToken"], expires_at=reply["expiration"].astimezone(UTC))
+            return AuthorizationToken(reply["authorizationToken"], expires_at=reply["expiration"].astimezone(UTC))
 
     def endpoint(self, address: RepositoryAddress) -> str:
         """Return the PyPI endpoint of a repository, ending in `/`. Raises: RemoteError."""
@@ -51,7 +51,7 @@ class CodeArtifact:
             needs="codeartifact:GetRepositoryEndpoint",
         ):
             reply = self._client.get_repository_endpoint(**_repository(address), format=_FORMAT)
-        return str(reply["repositoryEndpoint"]).rstrip("/") + "/"
+            return str(reply["repositoryEndpoint"]).rstrip("/") + "/"
 
     def links(self, address: RepositoryAddress) -> RepositoryLinks:
         """Return the upstreams and external connections of a repository. Raises: RemoteError."""

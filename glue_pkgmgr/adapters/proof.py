@@ -25,7 +25,7 @@ from glue_pkgmgr.core.index_url import IndexUrl, spellings
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.publish_record import Proof, Proven
 from glue_pkgmgr.core.runtime import RUNTIMES, known_from_images
-from glue_pkgmgr.errors import NotInstallable
+from glue_pkgmgr.errors import IndexAccessError, NotInstallable
 from glue_pkgmgr.index_source import installer_environment
 from glue_pkgmgr.ports import MetadataReader, PackageIndex
 from glue_pkgmgr.process import Finished, run
@@ -38,6 +38,9 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 # What every Glue image brings beside the releases that pip lists there.
 _SPARK = frozenset({"pyspark", "awsglue", "py4j"})
 _LONGEST_REASON = 400  # characters of what a program printed
+# uv's words when the index is at fault, whatever the release is like.
+_NOT_FETCHED = ("failed to fetch", "error sending request", "operation timed out")
+_OTHER_BYTES = "hash mismatch"
 # Prints nothing: what is imported may print itself. A module that ends the process leaves no answer.
 _IMPORT = """
 import importlib, json, platform, sys
@@ -130,7 +133,7 @@ class _Trial:
     def install(self, release: str, wheels: Sequence[BuiltFile]) -> None:
         """Install `release` without what it requires; only one of `wheels` to the byte counts.
 
-        Raises: NotInstallable.
+        Raises: NotInstallable; IndexAccessError.
         """
         self._require_ok(self._uv("venv", "--no-project", "--python", self.python, self._environment), release)
         hashes = " ".join(f"--hash=sha256:{wheel.sha256}" for wheel in wheels)
@@ -187,11 +190,21 @@ class _Trial:
         return {**withheld, "UV_DEFAULT_INDEX": self.url.reveal()}
 
     def _require_ok(self, finished: Finished, release: str) -> None:
-        if not finished.ok:
-            raise NotInstallable(
-                f"{release} is published, and the index serves it, but it cannot be installed from there: "
-                f"{_reason(finished)}; correct it and publish the next version"
+        """Raises: NotInstallable when the release is at fault, or its bytes are; IndexAccessError."""
+        if finished.ok:
+            return
+        failed = f"{release} is published, and the index serves it, but it cannot be installed from there"
+        told = finished.stderr.lower()
+        if any(words in told for words in _NOT_FETCHED):
+            raise IndexAccessError(
+                f"{failed}: {_reason(finished)}; run again to prove it: nothing is uploaded twice"
             )
+        advice = (
+            "do not use this release before it is known who changed it"
+            if _OTHER_BYTES in told
+            else "correct it and publish the next version"
+        )
+        raise NotInstallable(f"{failed}: {_reason(finished)}; {advice}")
 
 
 def _judged(release: str, told: Mapping[str, Any], modules: Sequence[str], lacking: str) -> Proof:

@@ -278,6 +278,25 @@ def test_a_quota_is_no_capacity() -> None:
         _codeartifact(server.url).endpoint(APPROVED)
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda service: service.issue("acme", APPROVED.owner, timedelta(seconds=900)),
+        lambda service: service.endpoint(APPROVED),
+        lambda service: service.controls(APPROVED, ACME),
+        lambda service: service.versions(APPROVED, ACME),
+        lambda service: service.links(APPROVED),
+    ],
+)
+def test_the_page_of_a_proxy_is_no_answer_of_aws(ask: Callable[[CodeArtifact], object]) -> None:
+    page = b"<html>Please sign in</html>"
+    with (
+        scripted(lambda seen, handler: reply(handler, 200, page, Content_Type="text/html")) as server,
+        pytest.raises(RemoteError, match=r"the answer has no .*, so it is not of AWS; check the proxy"),
+    ):
+        ask(_codeartifact(server.url))
+
+
 def test_a_server_error_is_tried_again() -> None:
     def answer(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
         if len(server.seen) < 3:

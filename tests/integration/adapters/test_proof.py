@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,17 @@ from glue_pkgmgr.adapters.simple_index import SimpleIndex
 from glue_pkgmgr.adapters.upload import TwineUploader
 from glue_pkgmgr.core.index_url import IndexUrl
 from glue_pkgmgr.core.publish_record import Proof, Proven
-from glue_pkgmgr.errors import NotInstallable
+from glue_pkgmgr.errors import IndexAccessError, NotInstallable
 from tests.integration.adapters.distributions import sdist, wheel
-from tests.integration.adapters.loopback import NO_PROXY, CodeArtifactService, codeartifact_service
+from tests.integration.adapters.loopback import (
+    NO_PROXY,
+    CodeArtifactService,
+    Seen,
+    codeartifact_service,
+    index_url,
+    reply,
+    scripted,
+)
 
 OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -119,8 +129,26 @@ def test_other_bytes_than_ours_are_not_installed(bench: Bench, tmp_path: Path) -
     bench.wheel()
     other = tmp_path / "other"
     other.mkdir()
-    with pytest.raises(NotInstallable, match=r"(?i)cannot be installed from there: .*hash"):
+    with pytest.raises(NotInstallable, match=r"(?i)cannot be installed from there: .*hash.* who changed it"):
         bench.prove(wheel(other, "acme-demo", "1.0", code="x = 2\n"))
+
+
+def test_a_file_that_the_index_does_not_hand_out_is_no_fault_of_the_release(bench: Bench) -> None:
+    path = bench.wheel(upload=False)
+    page: dict[str, Any] = {
+        "meta": {"api-version": "1.0"},
+        "name": "acme-demo",
+        "files": [{"filename": path.name, "hashes": {}}],
+    }
+
+    def answer(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
+        if not seen.path.startswith("/simple/"):
+            return reply(handler, 404)
+        page["files"][0]["url"] = f"{server.url}{path.name}"
+        return reply(handler, 200, json.dumps(page).encode(), Content_Type="application/vnd.pypi.simple.v1+json")
+
+    with scripted(answer) as server, pytest.raises(IndexAccessError, match="run again to prove it"):
+        Bench(bench.service, bench.folder, bench.environ, index_url(server.url)).prove(path)
 
 
 def test_what_is_not_on_the_index_is_an_error_whatever_the_machine_has(bench: Bench, tmp_path: Path) -> None:
