@@ -292,7 +292,11 @@ class Publisher:
     def _already_published(self, planned: Planned) -> PublishRecord:
         plan = planned.plan
         before = self.records.find(plan.project, plan.version)
-        recorded = before is not None and before.digests == {file.filename: file.sha256 for file in plan.held}
+        recorded = (
+            before is not None
+            and before.repository == self.approved  # a record of another one tells nothing about this one
+            and before.digests == {file.filename: file.sha256 for file in plan.held}
+        )
         if before is not None and recorded and before.proof is None:
             self.progress(f"{plan} was uploaded by a run that did not come to its end")
             return self._proven(before, planned.candidate, self._minted(SHORTEST))

@@ -262,6 +262,19 @@ def test_a_run_that_ended_between_upload_and_proof_is_brought_to_its_end(
     assert world.prover.asked == 2
 
 
+@pytest.mark.parametrize("proof", [PROOF, None])
+def test_a_record_of_another_repository_tells_nothing_about_this_one(
+    world: World, files: list[BuiltFile], proof: Proof | None
+) -> None:
+    (record,) = world.run(*files)
+    elsewhere = replace(record, repository=replace(ADDRESS, domain="elsewhere"), proof=proof)
+    world.records.held[ACME, Version("1.0")] = elsewhere
+    world.events.clear()
+    (told,) = world.run(*files)
+    assert (told.repository, told.commit, told.proof) == (ADDRESS, None, None)
+    assert (world.events, world.prover.asked) == ([], 1)
+
+
 def test_a_release_that_cannot_be_used_is_an_error_each_time_until_it_can(
     world: World, files: list[BuiltFile]
 ) -> None:
