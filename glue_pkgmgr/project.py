@@ -279,10 +279,7 @@ class Project:
         """
         candidates = self._candidates(paths, dist, allow_dev=allow_dev)
         publisher = self._publisher(allow_dev=allow_dev)
-        published = publisher.publish(publisher.plan(candidates))
-        for candidate in candidates:
-            self._describe(candidate)
-        return published
+        return publisher.publish(publisher.plan(candidates))
 
     def _describe(self, candidate: Candidate) -> None:
         """Keep provenance and bill of materials of a release beside the record of its publication."""
@@ -342,6 +339,7 @@ class Project:
             actor=self._wiring.actor,
             clock=self.clock,
             progress=self._progress,
+            describe=self._describe,
         )
 
     def uses(self, release: str) -> Uses:

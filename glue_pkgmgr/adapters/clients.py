@@ -136,7 +136,7 @@ def aws_errors(failed: str, *, needs: str = "") -> Iterator[None]:
     try:
         yield
     except ClientError as e:
-        raise _refusal(failed, needs, e.response.get("Error", {})) from e
+        raise _refusal(failed, needs, e.response) from e
     except BotoCoreError as e:
         raise _no_answer(failed, e) from e
     except KeyError as e:
@@ -146,10 +146,11 @@ def aws_errors(failed: str, *, needs: str = "") -> Iterator[None]:
         ) from e
 
 
-def _refusal(failed: str, needs: str, error: Mapping[str, Any]) -> GluePkgmgrError:
+def _refusal(failed: str, needs: str, response: Mapping[str, Any]) -> GluePkgmgrError:
+    error = response.get("Error", {})
     code = str(error.get("Code", "Unknown"))
     message = str(error.get("Message") or "no reason given").rstrip(".")
-    told = f"{failed}: {message} ({code}){_advice(code, needs)}"
+    told = f"{failed}: {message} ({code}){_advice(code, needs)}{_place(response)}"
     return NoCapacity(told) if code in _NO_CAPACITY else RemoteRefusal(told, code)
 
 
@@ -165,6 +166,14 @@ def _advice(code: str, needs: str) -> str:
     if code in _THROTTLED:
         return "; AWS asks for fewer calls: try again in a minute"
     return ""
+
+
+def _place(response: Mapping[str, Any]) -> str:
+    """Return what to check when a domain or a repository of CodeArtifact is not there, else ''."""
+    lacking = response.get("resourceType")
+    if lacking not in ("domain", "repository"):
+        return ""
+    return f"; check the {lacking}, and owner and region, under [codeartifact] in the settings"
 
 
 def _no_answer(failed: str, error: Exception) -> GluePkgmgrError:

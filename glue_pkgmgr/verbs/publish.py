@@ -100,7 +100,7 @@ class Publisher:
 
     `inspect` returns what is found in files, and each error is a reason to refuse; `check_upload` raises
     SettingsError for a file that no index accepts. `commit_of` tells the commit of a folder, `actor` who
-    publishes. They are asked only about what is to be uploaded.
+    publishes. They are asked only about what is to be uploaded. `describe` is given each release that is there.
     """
 
     approved: RepositoryAddress
@@ -120,6 +120,7 @@ class Publisher:
     clock: Clock
     progress: Progress
     sleep: Callable[[float], None] = field(default=time.sleep)
+    describe: Callable[[Candidate], None] = field(default=lambda candidate: None)
 
     def plan(self, candidates: Sequence[Candidate]) -> list[Planned]:
         """Return what publishing `candidates` would do, each after those of them that it requires.
@@ -155,7 +156,10 @@ class Publisher:
             for warning in one.plan.warnings:
                 self.progress(f"warning: {warning}")
             with _saying_the_state(records, planned):
-                records.append(self._publish(one))
+                record = self._publish(one)
+                # Now, not when all are published: of those before one that fails it would never be done.
+                self.describe(one.candidate)
+                records.append(record)
         return records
 
     # --- the plan

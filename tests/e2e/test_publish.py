@@ -134,8 +134,13 @@ def test_a_ci_job_with_keys_in_its_environment_and_a_laptop_with_a_profile_do_th
         ("both", ["publish", "ok", "--dist", "ok"], 2, "--dist takes the place of PATH"),
         ("backend fails", ["publish", "failing"], 2, "this backend fails on purpose"),
         ("not internal", ["publish", "--dist", "stranger"], 2, "stranger is not listed as internal"),
-        ("no domain", ["--config", "elsewhere.toml", "publish", "--dist", "ok"], 6, "no-such-domain"),
-        ("no repository", ["--config", "nowhere.toml", "publish", "--dist", "ok"], 6, "no-such-repository"),
+        ("no domain", ["--config", "elsewhere.toml", "publish", "--dist", "ok"], 6, "check the domain, and owner"),
+        (
+            "no repository",
+            ["--config", "nowhere.toml", "publish", "--dist", "ok"],
+            6,
+            "check the repository, and owner",
+        ),
     ],
 )
 def test_bad_input_gets_one_sentence_and_nothing_is_published(command, name, words, status, message):

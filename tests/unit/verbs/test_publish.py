@@ -113,6 +113,7 @@ class World:
     metadata: FakeMetadata = field(default_factory=FakeMetadata)
     findings: Sequence[Finding] = ()
     told: list[str] = field(default_factory=list)
+    described: list[str] = field(default_factory=list)
     check: Callable[[Path], object] = lambda path: None
     mint: Callable[[timedelta], IndexUrl] | None = None
 
@@ -136,6 +137,7 @@ class World:
             clock=self.time.clock,
             progress=self.told.append,
             sleep=self.time.sleep,
+            describe=lambda candidate: self.described.append(candidate.project),
         )
 
     def run(self, *files: BuiltFile) -> list[PublishRecord]:
@@ -520,6 +522,7 @@ def test_the_first_failure_ends_it_and_the_state_is_said(world: World, three: li
     assert str(caught.value) == (
         "the connection broke\nstopped at base==1.0; done before: acme==1.0; not begun: core==1.0"
     )
+    assert world.described == ["acme"]
     world.repository.fail_after = None
     records = world.run(*three)
     assert [bool(record.uploaded) for record in records] == [False, True, True]
