@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 import re
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,8 @@ from glue_pkgmgr.index_source import installer_environment
 from glue_pkgmgr.ports import Clock, Progress, silent, utc_now
 
 _HOOK_SECONDS = 1800.0
+_BUILDING = ".building-"  # how the folders of builds under way begin
+_LONGEST_BUILD = timedelta(days=1)  # all hooks and installations together end long before
 _CHUNK = 1024 * 1024
 # A build backend is other people's code: it gets no credentials it has no use for. Nor is it told of folders of
 # ours that could change what it imports, or find it another configuration.
@@ -72,7 +75,7 @@ class ProjectBuild:
         if not (source / "pyproject.toml").is_file():
             raise SettingsError(f"nothing to build in {source}: it has no pyproject.toml; name a project's folder")
         self._progress(f"building {source.resolve().name}")
-        with _scratch(out) as scratch:
+        with _scratch(out, self._clock()) as scratch:
             python = new_environment(scratch / "environment", self._environ)
             hooks = Hooks(self._hook_environment(scratch), python, timeout=_HOOK_SECONDS)
             lock = None if renew else read_build_lock(source)
@@ -139,11 +142,18 @@ class ProjectBuild:
 
 
 @contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
-    """Make `out` and a folder in it, so that finished files are moved, not copied. It goes away at the end."""
+def _scratch(out: Path, now: datetime) -> Iterator[Path]:
+    """Make `out` and a folder in it, so that finished files are moved, not copied. It goes away at the end.
+
+    So do, at last, those of builds that were killed.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=".building-", dir=out)
+        for left in out.glob(f"{_BUILDING}*"):
+            with suppress(FileNotFoundError):  # another build has just removed it
+                if now.timestamp() - left.stat().st_mtime > _LONGEST_BUILD.total_seconds():
+                    shutil.rmtree(left, ignore_errors=True)
+        folder = tempfile.TemporaryDirectory(prefix=_BUILDING, dir=out)
     except OSError as e:
         raise SettingsError(f"cannot write to {out}: {e.strerror}; check the folder and free space") from e
     with folder as path:

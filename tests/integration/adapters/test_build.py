@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import tarfile
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -174,6 +175,15 @@ def test_what_was_built_before_stays_when_a_build_fails(tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
         digests(project(tmp_path / "bad", before="1/0"), tmp_path / "out")
     assert {path.name: describe(path).sha256 for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_what_a_killed_build_left_goes_away_and_what_another_works_in_stays(tmp_path: Path) -> None:
+    left, under_way = tmp_path / "out" / ".building-left", tmp_path / "out" / ".building-now"
+    for folder in (left, under_way):
+        (folder / "environment").mkdir(parents=True)
+    os.utime(left, (time.time() - 2 * 86_400,) * 2)
+    digests(project(tmp_path / "acme"), tmp_path / "out")
+    assert (left.exists(), under_way.exists()) == (False, True)
 
 
 def test_a_folder_without_pyproject_is_named(tmp_path: Path) -> None:
