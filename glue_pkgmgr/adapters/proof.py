@@ -28,7 +28,7 @@ from glue_pkgmgr.core.runtime import RUNTIMES, known_from_images
 from glue_pkgmgr.errors import IndexAccessError, NotInstallable
 from glue_pkgmgr.index_source import installer_environment
 from glue_pkgmgr.ports import MetadataReader, PackageIndex
-from glue_pkgmgr.process import Finished, run
+from glue_pkgmgr.process import Finished, ProcessTimeout, run
 
 PythonVersion = tuple[int, int]
 
@@ -44,15 +44,16 @@ _OTHER_BYTES = "hash mismatch"
 # Prints nothing: what is imported may print itself. A module that ends the process leaves no answer.
 _IMPORT = """
 import importlib, json, platform, sys
+answer, *names = sys.argv[1:]
 failed = {}
-for name in sys.argv[2:]:
+for name in names:
     try:
         importlib.import_module(name)
     except BaseException as e:
         absent = e.name if isinstance(e, ModuleNotFoundError) else None
         failed[name] = [isinstance(e, ImportError), absent, f"{type(e).__name__}: {e}"]
-with open(sys.argv[1], "w") as answer:
-    json.dump({"python": platform.python_version(), "failed": failed}, answer)
+with open(answer, "w") as file:
+    json.dump({"python": platform.python_version(), "failed": failed}, file)
 """
 
 
@@ -68,10 +69,12 @@ class InstallProof:
         *,
         metadata: MetadataReader,
         find_python: Callable[[PythonVersion], Path | None],
+        import_seconds: float = _IMPORT_SECONDS,
     ) -> None:
         self._environ = environ
         self._metadata = metadata
         self._find_python = find_python
+        self._import_seconds = import_seconds
 
     def prove(self, files: Sequence[BuiltFile], url: IndexUrl, index: PackageIndex) -> Proof:
         """Install the release of `files`, import it, and tell how far that got; see `ports.Prover`.
@@ -88,7 +91,7 @@ class InstallProof:
             return Proof(proven=Proven.SERVED, detail="none of its wheels fits a Python of this machine")
         wheel, python, version = fitting
         with tempfile.TemporaryDirectory(prefix="glue-pkgmgr-proof-") as folder:
-            trial = _Trial(Path(folder), python, url, self._environ)
+            trial = _Trial(Path(folder), python, url, self._environ, self._import_seconds)
             release = f"{wheel.distribution.project}=={wheel.distribution.version}"
             trial.install(release, wheels)
             lacking = self._lacking(wheel, version, index) or trial.complete(release)
@@ -129,6 +132,7 @@ class _Trial:
     python: Path
     url: IndexUrl
     environ: Mapping[str, str]
+    import_seconds: float
 
     def install(self, release: str, wheels: Sequence[BuiltFile]) -> None:
         """Install `release` without what it requires; only one of `wheels` to the byte counts.
@@ -150,13 +154,21 @@ class _Trial:
     def imported(self, modules: Sequence[str]) -> dict[str, Any]:
         """Import `modules` one by one; return the Python version, and what went wrong by module.
 
-        The code of the release runs here, without any credential. Raises: NotInstallable if it ends the process.
+        The code of the release runs here, without any credential.
+
+        Raises: NotInstallable if it ends the process, or does not come to an end.
         """
         answer = self.folder / "answer.json"
         # A file: the start of a program may not be longer than the system allows, and -c has a name in errors.
         command: list[str | Path] = [self._environment / "bin" / "python", "-I", "-B", "-c", _IMPORT, answer]
         env = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8"}
-        finished = run([*command, *modules], env=env, cwd=self.folder, timeout=_IMPORT_SECONDS)
+        try:
+            finished = run([*command, *modules], env=env, cwd=self.folder, timeout=self.import_seconds)
+        except ProcessTimeout as e:
+            raise NotInstallable(
+                f"importing {', '.join(modules)} from the installed wheel does not end: {e}; the release is "
+                "published: correct it and publish the next version"
+            ) from e
         if not answer.is_file():
             raise NotInstallable(
                 f"importing {', '.join(modules)} from the installed wheel ended the process: {_reason(finished)}; "
@@ -174,13 +186,22 @@ class _Trial:
         return self._uv("pip", "install", "--no-cache", "--only-binary", ":all:", *where, *words, given=given)
 
     def _uv(self, *words: str | Path, given: bytes | None = None) -> Finished:
-        return run(
-            [uv.find_uv_bin(), *words, "--quiet"] if words[0] == "venv" else [uv.find_uv_bin(), "--quiet", *words],
-            env=self._seeing_only_the_index(),
-            input=given,
-            timeout=_INSTALL_SECONDS,
-            secrets=spellings(self.url.token),
-        )
+        quiet = [*words, "--quiet"] if words[0] == "venv" else ["--quiet", *words]
+        try:
+            return run(
+                [uv.find_uv_bin(), *quiet],
+                env=self._seeing_only_the_index(),
+                # Not where we happen to run: there may be a pyproject.toml that is not meant for this.
+                cwd=self.folder,
+                input=given,
+                timeout=_INSTALL_SECONDS,
+                secrets=spellings(self.url.token),
+            )
+        except ProcessTimeout as e:
+            raise IndexAccessError(
+                f"published, but it takes too long to install it from {self.url.plain}: {e}; run again to prove it: "
+                "nothing is uploaded twice"
+            ) from e
 
     def _seeing_only_the_index(self) -> dict[str, str]:
         kept = installer_environment(self.environ, None)

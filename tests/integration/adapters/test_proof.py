@@ -53,9 +53,12 @@ class Bench:
             TwineUploader(self.url, NO_PROXY).upload(path)
         return path
 
-    def prove(self, *paths: Path, **more: str) -> Proof:
+    def prove(self, *paths: Path, import_seconds: float = 60, **more: str) -> Proof:
         prover = InstallProof(
-            {**self.environ, **more}, metadata=WheelMetadata(self.folder), find_python=lambda version: None
+            {**self.environ, **more},
+            metadata=WheelMetadata(self.folder),
+            find_python=lambda version: None,
+            import_seconds=import_seconds,
         )
         return prover.prove([describe(path) for path in paths], self.url, SimpleIndex(self.url, NO_PROXY))
 
@@ -117,6 +120,17 @@ def test_a_release_that_cannot_be_imported_is_an_error(bench: Bench, code: str, 
     path = bench.wheel(code=code)
     with pytest.raises(NotInstallable, match=told):
         bench.prove(path)
+
+
+def test_a_release_whose_import_does_not_end_is_an_error_of_the_release(bench: Bench) -> None:
+    path = bench.wheel(code="import time; time.sleep(60)\n")
+    with pytest.raises(NotInstallable, match=r"importing acme_demo .* does not end: .*publish the next version"):
+        bench.prove(path, import_seconds=1)
+
+
+def test_a_module_may_change_the_arguments_and_the_folder_of_its_process(bench: Bench) -> None:
+    proof = bench.prove(bench.wheel(code="import os, sys; sys.argv = []; os.chdir('/')\n"))
+    assert proof.proven is Proven.IMPORTED
 
 
 def test_a_broken_module_of_its_own_is_no_missing_requirement(bench: Bench) -> None:
