@@ -199,8 +199,8 @@ class _Trial:
             )
         except ProcessTimeout as e:
             raise IndexAccessError(
-                f"published, but it takes too long to install it from {self.url.plain}: {e}; run again to prove it: "
-                "nothing is uploaded twice"
+                f"published, but it takes too long to install it from {self.url.plain}: {e}; run again to prove "
+                "it: nothing is uploaded twice"
             ) from e
 
     def _seeing_only_the_index(self) -> dict[str, str]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
 from packaging.metadata import Metadata, RawMetadata, parse_email
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -244,6 +246,19 @@ def _version(asked: _Asked) -> Iterator[Finding]:
         )
 
 
+def _requirements(asked: _Asked) -> Iterator[Finding]:
+    """Source: PEP 508 (direct references); an index for the public takes no release that has one."""
+    elsewhere = []
+    for text in asked.fields.get("requires_dist", []):
+        with suppress(InvalidRequirement):  # told with the other metadata
+            requirement = Requirement(text)
+            elsewhere += [requirement.name] if requirement.url else []
+    if elsewhere:
+        # Without the addresses: credentials may be in them.
+        told = f"requires what lies at an address, which nobody approves and no lock pins: {_listed(elsewhere)}"
+        yield asked.found("requirement", Level.ERROR, told, "require a release of the index, by name and version")
+
+
 def _runtimes(asked: _Asked) -> Iterator[Finding]:
     text = asked.fields.get("requires_python", "")
     try:
@@ -469,6 +484,7 @@ _CHECKS: tuple[_Check, ...] = (
     _metadata,
     _name,
     _version,
+    _requirements,
     _runtimes,
     _description,
     _licence,

@@ -100,6 +100,15 @@ def test_development_and_local_versions_pass_only_if_asked(version: str, kind: s
     assert errors(made, rules=ReleaseRules(allow_dev=True)) == set()
 
 
+@pytest.mark.parametrize("marker", [b"", b' ; extra == "dev"'])
+def test_a_requirement_that_is_an_address_is_an_error_and_the_address_is_not_told(marker: bytes) -> None:
+    line = b"Requires-Dist: base @ https://user:hidden@example.com/base-1.0-py3-none-any.whl" + marker
+    metadata = METADATA.replace(b"Summary:", line + b"\nRequires-Dist: boto3>=1\nSummary:")
+    assert errors(wheel(metadata=metadata)) == {"requirement"}
+    assert "no lock pins: base;" in told(wheel(metadata=metadata))
+    assert "hidden" not in told(wheel(metadata=metadata))
+
+
 def test_a_pre_release_is_a_version_like_others() -> None:
     name = "acme_etl-1.0rc1-py3-none-any.whl"
     metadata = METADATA.replace(b"Version: 1.0\n", b"Version: 1.0rc1\n")
