@@ -146,6 +146,8 @@ def _scratch(out: Path, now: datetime) -> Iterator[Path]:
     """Make `out` and a folder in it, so that finished files are moved, not copied. It goes away at the end.
 
     So do, at last, those of builds that were killed.
+
+    Raises: SettingsError where there, or in the block, something cannot be written or moved.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -157,7 +159,17 @@ def _scratch(out: Path, now: datetime) -> Iterator[Path]:
     except OSError as e:
         raise SettingsError(f"cannot write to {out}: {e.strerror}; check the folder and free space") from e
     with folder as path:
-        yield Path(path).resolve()
+        try:
+            yield Path(path).resolve()
+        except OSError as e:
+            raise SettingsError(
+                f"cannot write what was built to {out}: {e.strerror or e}{_at(e)}; check the folder and free space"
+            ) from e
+
+
+def _at(error: OSError) -> str:
+    place = error.filename2 or error.filename
+    return f" ({place})" if place else ""
 
 
 def _unpack(sdist: Path, folder: Path) -> Path:

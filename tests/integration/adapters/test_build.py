@@ -269,6 +269,12 @@ def test_an_output_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         digests(project(tmp_path / "acme"), tmp_path / "file" / "out")
 
 
+def test_a_folder_in_the_place_of_a_built_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out" / "acme_demo-1.0.tar.gz").mkdir(parents=True)
+    with pytest.raises(SettingsError, match=r"cannot write what was built .*Is a directory \(.*acme_demo-1"):
+        digests(project(tmp_path / "acme"), tmp_path / "out")
+
+
 def test_build_requirements_come_from_the_configured_index_and_nowhere_else(tmp_path: Path) -> None:
     def nothing(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
         reply(handler, 404)
