@@ -6,8 +6,10 @@ import than Python itself takes to start.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from glue_pkgmgr.cli.help_page import help_page
 from glue_pkgmgr.cli.output import Output, ReaderGone
@@ -22,7 +24,14 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A locale that cannot show a company's name is no reason to fail.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # both are TextIOWrapper
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(main())
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    """End the command as Ctrl-C does, with the processes it started: a CI job that is cancelled gets SIGTERM."""
+    signal.signal(number, signal.SIG_DFL)  # who says it twice means at once
+    raise KeyboardInterrupt
 
 
 def main(argv: Sequence[str] | None = None) -> int:

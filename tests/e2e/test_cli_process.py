@@ -158,12 +158,13 @@ def test_no_credentials_is_status_2_and_says_what_to_do(command):
     assert "aws sso login" in finished.stderr
 
 
-def test_ctrl_c_is_130_with_one_sentence(command, silent_server):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_is_130_with_one_sentence(command, silent_server, number):
     server, url = silent_server
     waiting = Command(command.folder, {**command.environment, **_credentials(url)}).start("mint")
     server.settimeout(60)
     with server.accept()[0]:  # now it waits for an answer
-        waiting.send_signal(signal.SIGINT)
+        waiting.send_signal(number)
         out, err = waiting.communicate(timeout=60)
     assert (waiting.returncode, out) == (130, "")
     assert err.strip() == "error: interrupted"
