@@ -340,10 +340,11 @@ class ReleaseReader(Protocol):
 class Uploader(Protocol):
     """Uploads distribution files to one repository."""
 
-    def upload(self, path: Path) -> None:
-        """Upload a wheel or sdist; the same bytes there already are no error.
+    def upload(self, path: Path, *, sha256: str | None = None) -> None:
+        """Upload a wheel or sdist, if it has the hash that it is said to have; the same bytes there are no error.
 
-        Raises: IndexAccessError; NotInstallable when the repository holds other bytes or blocks the project.
+        Raises: IndexAccessError; NotInstallable when the repository holds other bytes or blocks the project, or
+        the file was changed.
         """
         ...
 

@@ -98,7 +98,7 @@ class FakeRepository:
         return IndexUrl(ENDPOINT, AuthorizationToken("fake-token", datetime.max.replace(tzinfo=UTC)))
 
     # Uploader
-    def upload(self, path: Path) -> None:
+    def upload(self, path: Path, *, sha256: str | None = None) -> None:
         if self.fail_after is not None and self.fail_after <= 0:
             raise IndexAccessError("the connection broke")
         if self.fail_after is not None:

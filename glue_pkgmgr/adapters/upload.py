@@ -54,16 +54,23 @@ class TwineUploader:
         self._repository = Repository(self._endpoint, USER, index.token.reveal(), disable_progress_bar=True)
         mounted(self._repository.session, Transport(environ, retries=ONCE))
 
-    def upload(self, path: Path) -> None:
+    def upload(self, path: Path, *, sha256: str | None = None) -> None:
         """Upload the wheel or sdist at `path`. The same bytes there already are no error.
+
+        With `sha256` only those bytes are: between a look at a file and its upload a build may have replaced it.
 
         Busy answers (429, 5xx) and broken connections are tried again, a few times with growing pauses.
 
-        Raises: IndexAccessError: token, permission, repository, network; NotInstallable on a conflict (409);
-        SettingsError when the file cannot be read or its metadata is invalid.
+        Raises: IndexAccessError: token, permission, repository, network; NotInstallable on a conflict (409), or
+        for other bytes; SettingsError when the file cannot be read or its metadata is invalid.
         Source: PyPI upload form; CodeArtifact User Guide, "Configure and use twine with CodeArtifact".
         """
         package = _package(path)
+        if sha256 not in (None, package.sha2_digest):
+            raise NotInstallable(
+                f"{path} was changed after it was checked: its SHA-256 is {package.sha2_digest}, checked was {sha256}"
+                "; it is not uploaded. Run again when nothing else builds there"
+            )
         pauses = _pauses()
         while True:
             answer = self._send(package)

@@ -43,7 +43,7 @@ def publish_built(
     _require_locked(wheel, pin, built_from)
     progress(f"publishing {wheel.filename}, built from {built_from.filename}, to {address}")
     with _open_for_publishing(address, pin.project, repositories):
-        open_uploader(mint(SHORTEST)).upload(wheel.path)
+        open_uploader(mint(SHORTEST)).upload(wheel.path, sha256=wheel.sha256)
 
 
 def _sdist(pin: Pin, built_from: LockedFile, store: PackageIndex) -> IndexFile:

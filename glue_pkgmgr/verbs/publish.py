@@ -287,7 +287,7 @@ class Publisher:
                 opened.uploader = self.open_uploader(url)
             self.progress(f"uploading {file.filename} to {self.approved}")
             with self._unless_it_is_there(file):
-                opened.uploader.upload(file.path)
+                opened.uploader.upload(file.path, sha256=file.sha256)
 
         # The first one alone: what keeps it from being taken keeps all of them, and is told once.
         upload(files[0])

@@ -286,6 +286,16 @@ def test_a_good_file_passes_and_is_read_again_once_it_changed(path: Path) -> Non
         check_upload(path)
 
 
+def test_a_file_that_was_changed_after_it_was_checked_is_not_uploaded(path: Path) -> None:
+    checked = hashlib.sha256(path.read_bytes()).hexdigest()
+    with scripted(lambda seen, handler: reply(handler, 200)) as server:
+        uploader(server).upload(path, sha256=checked)
+        wheel(path.parent, "acme-demo", "1.0", code="x = 2\n")
+        with pytest.raises(NotInstallable, match=rf"was changed after it was checked: .* checked was {checked}"):
+            uploader(server).upload(path, sha256=checked)
+    assert len(server.seen) == 1
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with scripted(lambda seen, handler: reply(handler, 200)) as server, pytest.raises(SettingsError, match="gone"):
         uploader(server).upload(tmp_path / "gone-1.0-py3-none-any.whl")

@@ -429,7 +429,7 @@ class TestRepositoryHere:
     def test_a_wheel_that_is_not_listed_after_its_upload_is_told(self, tmp_path: Path) -> None:
         @dataclass
         class Forgetful(FakeRepository):
-            def upload(self, path: Path) -> None:
+            def upload(self, path: Path, *, sha256: str | None = None) -> None:
                 """Take it and lose it."""
 
         with pytest.raises(NotInstallable, match=rf"does not list {ACME[0]} after its upload"):
@@ -458,7 +458,7 @@ def test_a_token_that_ends_meanwhile_is_minted_anew_for_the_next_upload(tmp_path
             opened.append(url)
             return url
 
-        def upload(self, path: Path) -> None:
+        def upload(self, path: Path, *, sha256: str | None = None) -> None:
             super().upload(path)
             importing.time.sleep(500)
 

@@ -54,7 +54,8 @@ class Repository(FakeRepository):
             raise RemoteError("no permission to look there")
         return found
 
-    def upload(self, path: Path) -> None:
+    def upload(self, path: Path, *, sha256: str | None = None) -> None:
+        assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         if path.name == self.conflict:
             if self.arrives_all_the_same:
                 self.put(path.name, path.read_bytes())
