@@ -68,8 +68,8 @@ class TwineUploader:
         package = _package(path)
         if sha256 not in (None, package.sha2_digest):
             raise NotInstallable(
-                f"{path} was changed after it was checked: its SHA-256 is {package.sha2_digest}, checked was {sha256}"
-                "; it is not uploaded. Run again when nothing else builds there"
+                f"{path} was changed after it was checked: its SHA-256 is {package.sha2_digest}, checked was "
+                f"{sha256}; it is not uploaded. Run again when nothing else builds there"
             )
         pauses = _pauses()
         while True:
