@@ -8,6 +8,7 @@ from itertools import takewhile
 
 import click
 
+from glue_pkgmgr import errors
 from glue_pkgmgr.cli.help_page import OPTIONS, PROGRAM, VERBS, help_page
 from glue_pkgmgr.cli.output import NORMAL, QUIET, VERBOSE, Failure, Output, ReaderGone
 from glue_pkgmgr.cli.session import Session
@@ -81,10 +82,9 @@ def invoke(arguments: list[str]) -> int:
 
 def _failure(error: BaseException, session: Session) -> Failure:
     """Return what to tell about `error`."""
-    kind = type(error).__name__
     match error:
         case GluePkgmgrError():
-            return Failure(kind, str(error), error.exit_code)
+            return Failure(_public_kind(error), str(error), error.exit_code)
         case KeyboardInterrupt() | click.Abort():
             message = "; ".join(filter(None, ["interrupted", session.left_behind]))
             return Failure("Interrupted", message, EXIT_INTERRUPTED)
@@ -94,9 +94,14 @@ def _failure(error: BaseException, session: Session) -> Failure:
             hint = f"Try: {error.ctx.command_path} --help" if error.ctx else ""
             return Failure("UsageError", _usage_message(error), EXIT_USAGE, hint)
         case click.ClickException():
-            return Failure(kind, error.format_message(), EXIT_USAGE)
+            return Failure(type(error).__name__, error.format_message(), EXIT_USAGE)
         case _:
             return _bug(error, session)
+
+
+def _public_kind(error: GluePkgmgrError) -> str:
+    """Return the name of the class that programs know `error` by: those derived from it are our own affair."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
 
 
 def _bug(error: BaseException, session: Session) -> Failure:

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from glue_pkgmgr import errors
+from glue_pkgmgr.adapters.clients import RemoteRefusal
 from glue_pkgmgr.cli.command_line import cli
 from glue_pkgmgr.cli.help_page import OPTIONS, VERBS
 from glue_pkgmgr.cli.main import main
@@ -51,6 +52,12 @@ def failing(monkeypatch):
         monkeypatch.setattr(Session, "project", project)
 
     return fail_with
+
+
+def test_programs_are_told_the_kind_of_error_that_is_public(failing, capsys):
+    failing(RemoteRefusal("no such thing", "ResourceNotFoundException"))
+    assert main(["--json", "approvals"]) == RemoteRefusal.exit_code
+    assert json.loads(capsys.readouterr().out)["error"]["kind"] == "RemoteError"
 
 
 @pytest.mark.parametrize(("kind", "status"), STATUSES.items())
