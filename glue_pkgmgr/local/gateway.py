@@ -145,6 +145,7 @@ _REASONS = {
     200: "OK",
     403: "Forbidden",
     411: "Length Required",
+    412: "Precondition Failed",
     500: "Internal Server Error",
     501: "Not Implemented",
 }
