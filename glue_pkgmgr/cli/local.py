@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,15 +94,81 @@ def down(session: Session, state: Path | None) -> None:
 @_state
 @click.pass_obj
 def status(session: Session, state: Path | None) -> None:
-    """Show whether a stand-in runs, and where its services listen."""
+    """Show whether a stand-in runs, where its services listen, and which faults it was told to have."""
     from glue_pkgmgr.local import lifecycle
 
     found = lifecycle.status(_folder(session, state))
     if found.stand_in is None:
         session.output.result(_condition_data(found), f"no stand-in was started in {found.state}")
     else:
-        data = {**_data(found.stand_in, found.state), **_condition_data(found)}
-        session.output.result(data, f"{found.condition}", _table(found.stand_in, found.state))
+        data = {**_data(found.stand_in, found.state), **_condition_data(found), "faults": list(found.faults)}
+        table = _table(found.stand_in, found.state, found.faults)
+        session.output.result(data, f"{found.condition}", table)
+
+
+_FAULT_HELP = """Let the stand-in do wrong, so that you see what your code does then.
+
+    The RULEs take the place of those before; without one, show what is in force. All end with `local down`.
+    A rule is TOPIC[:KEY]=VALUE, and with *N at its end it happens N times only.
+
+    \b
+    Calls: SERVICE[:OPERATION]=ANSWER, and `index:page`, `index:file`, `index:upload`, or `all` for every call
+      503              an HTTP status, in the service's own shape: 403, 429, 500, 502, 503; index: 401, 404 too
+      ThrottlingException    an error code of the service
+      lost             done, but the connection ends without an answer
+      dropped          the connection ends, and nothing is done
+      50ms             takes so much longer; a time is 250ms, 30s, 5m
+      ok*3             three times as usual: the rules after it begin then
+
+    \b
+    Job runs that start from now on
+      run:waiting=60         WAITING for so long, and so on for starting; `ever` does not end
+      run:end=EXPIRED        executes nothing, and ends so: any state in which a run ends
+      run:running=5s         executes nothing, and is RUNNING for so long
+      run:line=TEXT          executes nothing, and has this line in its log; error-line, lines=N, huge-line=N
+      run:end-after-script=TIMEOUT    really runs, and ends so whatever its script did
+      run:message=TEXT       the error message of either end
+      run:state=PAUSED       tells this state instead of RUNNING
+      run:seconds=600        tells this execution time
+
+    \b
+    Tokens of the index
+      token:dies=install     all minted so far die when a run begins; `now`; 30s: so long after being minted
+      token:answer=404       how the index refuses a token, instead of 401
+
+    \b
+    Logs of runs
+      logs:missing=30        no log group for so long after the next run begins; or `ever`
+      logs:late=5s           each line arrives so much later
+      logs:mixed=500ms       every second line does, so that lines arrive out of order
+      logs:endings=crlf      lines end with CR LF
+    """
+
+
+@command.command(
+    "fault",
+    help=_FAULT_HELP,
+    short_help="Let it do wrong, to see what your code does then.",
+    epilog=examples(
+        "glue-pkgmgr local fault glue:StartJobRun=503*2 all=50ms",
+        "glue-pkgmgr local fault run:end=FAILED run:message='Command failed with exit code 10'",
+        "glue-pkgmgr local fault --clear",
+    ),
+)
+@_state
+@click.option("--clear", is_flag=True, help="End every fault.")
+@click.argument("rules", nargs=-1, metavar="[RULE]...")
+@click.pass_obj
+def fault(session: Session, state: Path | None, clear: bool, rules: tuple[str, ...]) -> None:
+    """Set, show or clear what the stand-in does wrong."""
+    switches = _running(_folder(session, state)).switches
+    if clear and not rules:
+        switches.clear()
+    in_force = switches.set(*rules) if rules else switches.in_force()
+    session.output.result(
+        {"faults": [{"rule": one.rule, "used": one.used} for one in in_force]},
+        Table(("fault", "used"), [(one.rule, str(one.used)) for one in in_force]) if in_force else "no faults",
+    )
 
 
 @command.command(
@@ -121,12 +188,7 @@ def execute(session: Session, state: Path | None, words: tuple[str, ...]) -> int
 
     CMD takes this process's place: its input, output, signals and exit status are its own.
     """
-    from glue_pkgmgr.local.state import StateFolder
-
-    folder = _folder(session, state)
-    stand_in = StateFolder(folder).read()
-    if stand_in is None or not stand_in.alive:
-        raise SettingsError(f"no stand-in is running in {folder}; start it with `glue-pkgmgr local up`")
+    stand_in = _running(_folder(session, state))
     try:
         os.execvpe(words[0], words, stand_in.environment(os.environ))  # noqa: S606 - no shell is the point
     except FileNotFoundError:
@@ -138,6 +200,15 @@ def execute(session: Session, state: Path | None, words: tuple[str, ...]) -> int
 def _not_run(session: Session, message: str, status: int) -> int:
     session.output.error(Failure("CommandNotRun", message, status))
     return status
+
+
+def _running(folder: Path) -> StandIn:
+    from glue_pkgmgr.local.state import StateFolder
+
+    stand_in = StateFolder(folder).read()
+    if stand_in is None or not stand_in.alive:
+        raise SettingsError(f"no stand-in is running in {folder}; start it with `glue-pkgmgr local up`")
+    return stand_in
 
 
 def _folder(session: Session, state: Path | None) -> Path:
@@ -165,12 +236,13 @@ def _data(stand_in: StandIn, folder: Path) -> dict[str, object]:
     }
 
 
-def _table(stand_in: StandIn, folder: Path) -> Table:
+def _table(stand_in: StandIn, folder: Path, faults: Sequence[str] = ()) -> Table:
     rows = [
         ("AWS and package index", stand_in.endpoint),
         ("S3", stand_in.s3_endpoint),
         ("account", f"{stand_in.account} {stand_in.region}"),
         ("process", f"{stand_in.pid} since {stand_in.started:%Y-%m-%d %H:%M:%S} UTC"),
         ("state", str(folder)),
+        *(("fault", fault) for fault in faults),
     ]
     return Table(("stand-in", "where"), rows)

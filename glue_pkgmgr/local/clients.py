@@ -12,6 +12,9 @@ from botocore.session import Session
 
 from glue_pkgmgr.local.state import ACCESS_KEY, StandIn
 
+OWN_CALL = "glue-pkgmgr-stand-in"
+"""A word in the user agent of the calls that make a stand-in what it is: no fault is meant for them."""
+
 # Where botocore would look for them: name in the file, environment variables, default, conversion.
 _NO_USER_FILES = {
     "profile": (None, None, None, None),
@@ -27,10 +30,14 @@ _CONFIG = Config(
 
 
 class Clients:
-    """The clients of one stand-in, one per service. Safe for many threads."""
+    """The clients of one stand-in, one per service. Safe for many threads.
 
-    def __init__(self, stand_in: StandIn) -> None:
+    `agent` is a word for the user agent of all calls.
+    """
+
+    def __init__(self, stand_in: StandIn, *, agent: str = "") -> None:
         self._stand_in = stand_in
+        self._config = _CONFIG.merge(Config(user_agent_extra=agent)) if agent else _CONFIG
         self._made: dict[str, Any] = {}
         self._making = threading.Lock()  # a session is not made for threads, a client is
         self._session = boto3.session.Session(
@@ -49,4 +56,4 @@ class Clients:
 
     def _make(self, service: str) -> Any:
         endpoint = self._stand_in.s3_endpoint if service == "s3" else self._stand_in.endpoint
-        return self._session.client(service, endpoint_url=endpoint, config=_CONFIG)
+        return self._session.client(service, endpoint_url=endpoint, config=self._config)

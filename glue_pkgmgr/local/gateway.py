@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
@@ -17,8 +18,13 @@ from xml.sax.saxutils import escape
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from glue_pkgmgr.local.switchboard import Switchboard
+
 STATUS_PATH = "/_stand-in"
 """Where the stand-in tells who it is: no AWS API, and no index, has such a path."""
+
+FAULTS_PATH = f"{STATUS_PATH}/faults"
+CALLS_PATH = f"{STATUS_PATH}/calls"
 
 GLUE_RUN_OPERATIONS = frozenset({"StartJobRun", "GetJobRun", "GetJobRuns", "BatchStopJobRun"})
 """The operations of Glue that really run something; the others are moto's."""
@@ -41,7 +47,8 @@ _SCOPE = re.compile(r"Credential=[^/,\s]+/\d{8}/[a-z0-9-]+/([a-z0-9.-]+)/aws4_re
 class Gateway:
     """A WSGI application that passes each request to the application of its service.
 
-    `moto` returns the application for one of moto's services; `status` is what `STATUS_PATH` answers.
+    `moto` returns the application for one of moto's services; `status` is what `STATUS_PATH` answers;
+    `switchboard` answers the paths below it, and has a say in every other answer.
     """
 
     def __init__(
@@ -52,12 +59,14 @@ class Gateway:
         s3: WSGIApplication,
         moto: Callable[[MotoBackend], WSGIApplication],
         status: Callable[[], Mapping[str, Any]],
+        switchboard: Switchboard,
     ) -> None:
         self._packages = packages
         self._glue_runs = glue_runs
         self._s3 = s3
         self._moto = moto
         self._status = status
+        self._switchboard = switchboard
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; every answer carries a request id, as AWS's do."""
@@ -67,13 +76,16 @@ class Gateway:
                 headers = [*headers, ("x-amzn-RequestId", str(uuid.uuid4()))]
             return start_response(status, headers, *exc_info)
 
-        return self._application(environ)(environ, start)
-
-    def _application(self, environ: WSGIEnvironment) -> WSGIApplication:
         path = environ.get("PATH_INFO", "")
         if path == STATUS_PATH:
-            return FixedAnswer(200, json.dumps(self._status()))
-        if path.startswith("/pypi/"):
+            return FixedAnswer(200, json.dumps(self._status()))(environ, start)
+        if path in (FAULTS_PATH, CALLS_PATH):
+            return self._switchboard(environ, start)
+        application = self._switchboard.around(self._application(environ), environ)
+        return application(environ, start)
+
+    def _application(self, environ: WSGIEnvironment) -> WSGIApplication:
+        if environ.get("PATH_INFO", "").startswith("/pypi/"):
             return self._packages
         if service := signed_service(environ):
             return self._service(service, environ)
@@ -130,6 +142,7 @@ class FixedAnswer:
     body: str
     error_type: str = ""
     content_type: str = "application/json"
+    authenticate: str = ""  # how, where the answer is 401
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer, whatever was asked."""
@@ -137,17 +150,10 @@ class FixedAnswer:
         headers = [("Content-Type", self.content_type), ("Content-Length", str(len(content)))]
         if self.error_type:
             headers.append(("x-amzn-ErrorType", self.error_type))
-        start_response(f"{self.status} {_REASONS[self.status]}", headers)
+        if self.authenticate:
+            headers.append(("WWW-Authenticate", self.authenticate))
+        start_response(f"{self.status} {HTTPStatus(self.status).phrase}", headers)
         return [content]
-
-
-_REASONS = {
-    200: "OK",
-    403: "Forbidden",
-    411: "Length Required",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-}
 
 
 def aws_error(environ: WSGIEnvironment, status: int, code: str, message: str) -> FixedAnswer:

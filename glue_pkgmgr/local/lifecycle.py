@@ -47,11 +47,15 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandInStatus:
-    """The stand-in of a state folder: how it is, and its record unless none was started."""
+    """The stand-in of a state folder: how it is, and its record unless none was started.
+
+    `faults` are the rules of what it does wrong on demand; see `glue_pkgmgr.local.faults`.
+    """
 
     state: Path
     condition: Condition
     stand_in: StandIn | None
+    faults: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -123,32 +127,36 @@ def status(state: Path) -> StandInStatus:
     """Return how the stand-in of the folder `state` is. Raises: SettingsError when its record is unreadable."""
     folder = StateFolder(state.absolute())
     stand_in = folder.read()
-    return StandInStatus(state=folder.root, condition=_condition(stand_in), stand_in=stand_in)
+    told = _told(stand_in) if stand_in and stand_in.alive else None
+    condition = _condition(stand_in, told)
+    faults = tuple(told.get("faults", ())) if told else ()
+    return StandInStatus(state=folder.root, condition=condition, stand_in=stand_in, faults=faults)
 
 
-def _condition(stand_in: StandIn | None) -> Condition:
+def _condition(stand_in: StandIn | None, told: Mapping[str, Any] | None) -> Condition:
     if stand_in is None:
         return Condition.NOT_RUNNING
-    if not stand_in.alive:
-        return Condition.KILLED
-    return Condition.RUNNING if _answers(stand_in) else Condition.NOT_ANSWERING
+    if told is not None:
+        return Condition.RUNNING
+    return Condition.NOT_ANSWERING if stand_in.alive else Condition.KILLED
 
 
-def _answers(stand_in: StandIn) -> bool:
-    """Whether the process of the record, and not a later owner of its port, answers there."""
+def _told(stand_in: StandIn) -> Mapping[str, Any] | None:
+    """Return what the process of the record tells; None when a later owner of its port answers, or nobody."""
     address = urlsplit(stand_in.endpoint)
     with closing(http.client.HTTPConnection(address.netloc, timeout=_ANSWER_SECONDS)) as connection:
         try:
             connection.request("GET", STATUS_PATH)
-            return bool(json.load(connection.getresponse())["pid"] == stand_in.pid)
+            told = json.load(connection.getresponse())
+            return dict(told) if told["pid"] == stand_in.pid else None
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
-            return False
+            return None
 
 
 def _running(folder: StateFolder) -> StandIn | None:
     """Return the stand-in that runs in `folder`; the record of one that was killed is removed."""
     stand_in = folder.read()
-    match _condition(stand_in):
+    match _condition(stand_in, _told(stand_in) if stand_in and stand_in.alive else None):
         case Condition.RUNNING:
             return stand_in
         case Condition.NOT_ANSWERING:

@@ -1,15 +1,17 @@
 """S3 as clients of the stand-in see it: what rclone serves, and a clear refusal of what it would get wrong.
 
 rclone takes the request that sets an object's tags for the object itself, and ignores conditions: left
-alone, both destroy data without a word. Bytes are passed on as they come; nothing is held in memory.
+alone, both destroy data without a word. `If-None-Match: *` of a write is kept here, other conditions are
+refused. Bytes are passed on as they come; nothing is held in memory.
 """
 
 from __future__ import annotations
 
 import http.client
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
@@ -57,10 +59,13 @@ _NOT_SERVED = frozenset(
     }
 )
 _ONLY_READ = frozenset({"location", "versioning", "versions"})
+_IF_NEW = ("if-none-match", "*")  # the one condition a write may have
+_MAKING = frozenset({"PUT", "POST"})
 _CONDITIONS = frozenset({"if-match", "if-none-match"})
 _HOP_BY_HOP = frozenset({"connection", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 
 _NO_LENGTH = "You must provide the Content-Length HTTP header."
+_EXISTS = "At least one of the pre-conditions you specified did not hold"
 
 
 class S3Front:
@@ -68,6 +73,7 @@ class S3Front:
 
     def __init__(self, endpoint: str) -> None:
         self._address = urlsplit(endpoint).netloc
+        self._writers = _Writers()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -80,12 +86,45 @@ class S3Front:
         time.sleep(LISTING_SECONDS)
         connection = http.client.HTTPConnection(self._address, timeout=_TIMEOUT_SECONDS)
         try:
-            answer = _pass_on(connection, environ, headers)
+            # rclone answers a write when it is done: until then the next writer of the object waits.
+            with self._writers.only(_written(environ)):
+                if _only_if_new(environ["REQUEST_METHOD"], headers) and self._exists(environ):
+                    return aws_error(environ, 412, "PreconditionFailed", _EXISTS)(environ, start_response)
+                answer = _pass_on(connection, environ, headers)
         except (OSError, http.client.HTTPException) as e:
             connection.close()  # rclone drops what it has of an unfinished upload
             return aws_error(environ, 500, "InternalError", f"{type(e).__name__}: {e}")(environ, start_response)
         start_response(*_head(answer))
         return _body(connection, answer)
+
+    def _exists(self, environ: WSGIEnvironment) -> bool:
+        with closing(http.client.HTTPConnection(self._address, timeout=_TIMEOUT_SECONDS)) as connection:
+            connection.request("HEAD", environ["REQUEST_URI"].partition("?")[0])
+            return connection.getresponse().status == http.HTTPStatus.OK
+
+
+class _Writers:
+    """Who writes objects: one at a time for each, so that a condition holds until its object is written."""
+
+    def __init__(self) -> None:
+        self._written: set[str] = set()
+        self._done = threading.Condition()
+
+    @contextmanager
+    def only(self, path: str | None) -> Iterator[None]:
+        """Write the object at `path` alone; None is no object and waits for nobody."""
+        if path is None:
+            yield
+            return
+        with self._done:
+            self._done.wait_for(lambda: path not in self._written)
+            self._written.add(path)
+        try:
+            yield
+        finally:
+            with self._done:
+                self._written.remove(path)
+                self._done.notify_all()
 
 
 def not_served(method: str, query: str, headers: Iterable[tuple[str, str]]) -> str | None:
@@ -94,9 +133,26 @@ def not_served(method: str, query: str, headers: Iterable[tuple[str, str]]) -> s
     changes = method not in {"GET", "HEAD"}
     if lacking := asked & (_NOT_SERVED | (_ONLY_READ if changes else frozenset())):
         return f"The stand-in does not implement ?{min(lacking)} of S3."
-    if changes and any(name.lower() in _CONDITIONS for name, _ in headers):
-        return "The stand-in does not implement conditional writes to S3."
+    conditions = [(name.lower(), value.strip()) for name, value in headers if name.lower() in _CONDITIONS]
+    kept = [_IF_NEW] if method in _MAKING else []
+    if changes and conditions not in ([], kept):
+        return "The stand-in implements no conditional write to S3 but If-None-Match: *."
     return None
+
+
+def _only_if_new(method: str, headers: Iterable[tuple[str, str]]) -> bool:
+    return method in _MAKING and any((name.lower(), value.strip()) == _IF_NEW for name, value in headers)
+
+
+def _written(environ: WSGIEnvironment) -> str | None:
+    """Return the path of the object that a request makes or replaces; None if it does not.
+
+    The parts of an upload come side by side, and make an object only when the upload is completed.
+    """
+    asked = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    puts = environ["REQUEST_METHOD"] == "PUT" and "partNumber" not in asked
+    completes = environ["REQUEST_METHOD"] == "POST" and "uploadId" in asked
+    return environ["PATH_INFO"] if puts or completes else None
 
 
 def _pass_on(

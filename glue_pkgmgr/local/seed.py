@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from glue_pkgmgr.errors import RemoteError
-from glue_pkgmgr.local.clients import Clients
+from glue_pkgmgr.local.clients import OWN_CALL, Clients
 from glue_pkgmgr.local.state import StandIn
 from glue_pkgmgr.settings import JobSettings, Settings
 
@@ -45,7 +45,7 @@ def seed(settings: Settings, stand_in: StandIn, progress: Progress) -> None:
 
     Raises: RemoteError when the stand-in refuses.
     """
-    clients = Clients(stand_in)
+    clients = Clients(stand_in, agent=OWN_CALL)
     try:
         _repositories(clients("codeartifact"), settings)
         jobs = settings.jobs.values()

@@ -28,6 +28,7 @@ import psutil
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from glue_pkgmgr.errors import GluePkgmgrError, SettingsError
+from glue_pkgmgr.local.faults import Faults
 from glue_pkgmgr.local.gateway import Gateway
 from glue_pkgmgr.local.jobs.glue import GlueRuns
 from glue_pkgmgr.local.jobs.glue import create_app as create_glue_app
@@ -35,6 +36,7 @@ from glue_pkgmgr.local.moto_services import moto_services
 from glue_pkgmgr.local.objects import ObjectServer
 from glue_pkgmgr.local.s3_front import RAW_HEADERS, S3Front
 from glue_pkgmgr.local.state import StandIn, StateFolder
+from glue_pkgmgr.local.switchboard import Switchboard
 from glue_pkgmgr.ports import utc_now
 
 if TYPE_CHECKING:
@@ -115,13 +117,20 @@ def serve(options: Options, stop: threading.Event, ready: Callable[[], None]) ->
         closers.enter_context(closing(objects))
         stand_in = _record(options, listener)
         moto = moto_services(stand_in.account, listener.getsockname()[1])
-        runs = _glue_runs(state, stand_in)
+        faults = Faults()
+        switchboard = Switchboard(faults)
+        runs = _glue_runs(state, stand_in, faults)
         gateway = Gateway(
-            packages=_packages(state, stand_in, dict(os.environ), closers),
+            packages=_packages(state, stand_in, dict(os.environ), faults, closers),
             glue_runs=create_glue_app(runs),
             s3=S3Front(objects.endpoint),
             moto=moto,
-            status=lambda: {"pid": stand_in.pid, "started": stand_in.started.isoformat()},
+            status=lambda: {
+                "pid": stand_in.pid,
+                "started": stand_in.started.isoformat(),
+                "faults": [str(rule) for rule, _ in faults.in_force()],
+            },
+            switchboard=switchboard,
         )
         closers.enter_context(closing(_Door(listener, gateway)))
         # Ended before the door closes: the last lines of a run reach its log through it.
@@ -179,7 +188,7 @@ def _record(options: Options, listener: socket.socket) -> StandIn:
 
 
 def _packages(
-    state: StateFolder, stand_in: StandIn, environ: Mapping[str, str], closers: ExitStack
+    state: StateFolder, stand_in: StandIn, environ: Mapping[str, str], faults: Faults, closers: ExitStack
 ) -> WSGIApplication:
     """Return the CodeArtifact API and the package index; upstream is the index pip is configured to use."""
     from glue_pkgmgr.index_source import configured_index
@@ -188,7 +197,7 @@ def _packages(
     from glue_pkgmgr.local.packages.tokens import TokenBook
 
     store = closers.enter_context(closing(PackageStore(state.packages)))
-    tokens = closers.enter_context(closing(TokenBook(state.packages / "tokens.sqlite", utc_now)))
+    tokens = closers.enter_context(closing(TokenBook(state.packages / "tokens.sqlite", utc_now, faults)))
     app: WSGIApplication = create_app(
         store=store,
         tokens=tokens,
@@ -201,18 +210,20 @@ def _packages(
     return app
 
 
-def _glue_runs(state: StateFolder, stand_in: StandIn) -> GlueRuns:
-    from glue_pkgmgr.local.clients import Clients
+def _glue_runs(state: StateFolder, stand_in: StandIn, faults: Faults) -> GlueRuns:
+    from glue_pkgmgr.local.clients import OWN_CALL, Clients
+    from glue_pkgmgr.local.late_logs import LateLogs
 
-    clients = Clients(stand_in)
+    clients = Clients(stand_in, agent=OWN_CALL)
     return GlueRuns(
         job_definitions=lambda name: dict(clients("glue").get_job(JobName=name)["Job"]),
-        logs=lambda: clients("logs"),
+        logs=lambda: LateLogs(clients("logs"), faults),
         state=state.runs,
         clock=utc_now,
         endpoints=stand_in.environment(os.environ),
         s3_root=state.s3,
         nearest_python=stand_in.nearest_python,
+        faults=faults,
     )
 
 
@@ -236,6 +247,10 @@ class _RequestHandler(WSGIRequestHandler):
 
     def make_environ(self) -> WSGIEnvironment:
         return {**super().make_environ(), RAW_HEADERS: self.headers.items()}
+
+    def connection_dropped(self, error: BaseException, environ: WSGIEnvironment | None = None) -> None:
+        # Or it would wait for another request, and the client for an answer that never comes.
+        self.close_connection = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         # A follower asks for a run's state all the time: only what went wrong is worth a line.

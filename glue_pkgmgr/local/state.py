@@ -11,11 +11,14 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from glue_pkgmgr.errors import SettingsError
+
+if TYPE_CHECKING:
+    from glue_pkgmgr.local.switches import Switches
 
 ACCESS_KEY = "stand-in"
 """The access key, and the secret, that clients of a stand-in sign with. Nobody checks the signature."""
@@ -47,6 +50,13 @@ class StandIn:
     def alive(self) -> bool:
         """Whether its process still runs."""
         return is_alive(self.pid, self.process_started)
+
+    @property
+    def switches(self) -> Switches:
+        """What makes it do wrong on demand, and tells which calls came to it."""
+        from glue_pkgmgr.local.switches import Switches
+
+        return Switches(self.endpoint)
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """Return `base` changed so that any AWS client talks to this stand-in and to nothing else.

@@ -108,6 +108,19 @@ def test_status_tells_where_it_listens(command):
         assert status[endpoint].startswith("http://127.0.0.1:")
 
 
+def test_faults_are_set_shown_and_cleared(command):
+    fault = ("--json", "local", "fault")
+    assert result(command.run(*fault)) == {"faults": []}
+    rules = ["glue:StartJobRun=503*2", "run:line=a b"]
+    in_force = {"faults": [{"rule": rule, "used": 0} for rule in rules]}
+    assert result(command.run(*fault, *rules)) == in_force
+    wrong = command.run("local", "fault", "run:end=EXPIRD")
+    assert (wrong.returncode, "did you mean 'EXPIRED'?" in wrong.stderr) == (2, True)
+    assert result(command.run(*fault)) == in_force
+    assert result(command.run("--json", "local", "status"))["faults"] == rules
+    assert result(command.run(*fault, "--clear")) == {"faults": []}
+
+
 def test_up_again_finds_it_running(command):
     before = result(command.run("--json", "local", "status"))
     assert result(command.run("--json", "local", "up"))["pid"] == before["pid"]

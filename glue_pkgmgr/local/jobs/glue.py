@@ -17,7 +17,8 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.core.job import JobRunState
 from glue_pkgmgr.core.runtime import RUNTIMES, GlueRuntime
 from glue_pkgmgr.errors import GluePkgmgrError
+from glue_pkgmgr.local.faults import EVER, Faults, RunBehaviour
 from glue_pkgmgr.local.jobs.interpreters import nearest_python, python_for
 from glue_pkgmgr.local.jobs.log_stream import LogStream
 from glue_pkgmgr.local.jobs.requests import GlueError, RunPlan, checked, invalid, not_found, plan
@@ -71,6 +73,7 @@ class _Run:
     plan: RunPlan
     python: Path
     notes: tuple[str, ...]
+    behaviour: RunBehaviour
     started: datetime
     modified: datetime
     attempt: int = 0
@@ -79,6 +82,7 @@ class _Run:
     detail: str | None = None
     completed: datetime | None = None
     error_message: str | None = None
+    told: str | None = None  # instead of its state
     running_since: float | None = None  # monotonic
     seconds: int = 0
     ending: JobRunState | None = None  # what it becomes once its processes have ended
@@ -116,7 +120,7 @@ class _Run:
             "StartedOn": self.started,
             "LastModifiedOn": self.modified,
             "CompletedOn": self.completed,
-            "JobRunState": str(self.state),
+            "JobRunState": self.told or str(self.state),
             "Arguments": dict(plan.passed),
             "ErrorMessage": self.error_message,
             "PredecessorRuns": [],
@@ -156,7 +160,8 @@ class GlueRuns:
     boto3 client for CloudWatch Logs; `state` is a folder for the runs' own folders; `clock` returns aware UTC;
     `endpoints` is the whole environment of the runs' processes, with the variables that lead boto3 to the
     stand-in and none that lead elsewhere; `s3_root` has a folder for each bucket. With `nearest_python` a Glue
-    version whose Python this machine lacks runs on the nearest one instead of being refused.
+    version whose Python this machine lacks runs on the nearest one instead of being refused. `faults` say what
+    goes wrong with runs on demand.
     """
 
     def __init__(
@@ -171,6 +176,7 @@ class GlueRuns:
         nearest_python: bool = False,
         image: Callable[[GlueRuntime], Image] = Image.of,
         seconds_per_minute: float = 60.0,
+        faults: Faults | None = None,
     ) -> None:
         self._job_definitions = job_definitions
         self._logs = logs
@@ -181,7 +187,9 @@ class GlueRuns:
         self._nearest_python = nearest_python
         self._image = image
         self._seconds_per_minute = seconds_per_minute
+        self._faults = faults or Faults()
         self._lock = threading.RLock()
+        self._stopped = threading.Condition(self._lock)
         self._ledger = _Ledger()
         self._closing = False
         self._pythons: dict[tuple[int, int], tuple[Path, tuple[str, ...]]] = {}
@@ -224,7 +232,6 @@ class GlueRuns:
 
     def _start_job_run(self, request: Mapping[str, Any]) -> dict[str, Any]:
         run_plan = plan(request, self._definition(request["JobName"]))
-        python, notes = self._python(run_plan.runtime)
         with self._lock:
             previous = self._previous(request)
             if self._closing:
@@ -236,7 +243,7 @@ class GlueRuns:
                     f"Concurrent runs exceeded for {run_plan.job}: at most {run_plan.most_at_once} at once;"
                     " wait for a run to end, or enable job run queuing",
                 )
-            run = self._enter(run_plan, python, notes, previous)
+            run = self._enter(run_plan, previous)
             if room:
                 self._begin(run)
             else:
@@ -317,7 +324,9 @@ class GlueRuns:
 
     # -- the life of a run; all but `_watch` with the lock held --------------------------------------------
 
-    def _enter(self, plan: RunPlan, python: Path, notes: tuple[str, ...], previous: _Run | None) -> _Run:
+    def _enter(self, plan: RunPlan, previous: _Run | None) -> _Run:
+        behaviour = self._faults.behaviour()
+        python, notes = (Path(), ()) if behaviour.simulated else self._python(plan.runtime)
         now = self._clock()
         attempt = previous.attempt + 1 if previous else 0
         run_id = f"jr_{secrets.token_hex(32)}"
@@ -328,6 +337,7 @@ class GlueRuns:
             plan=plan,
             python=python,
             notes=notes,
+            behaviour=behaviour,
             started=now,
             modified=now,
             attempt=attempt,
@@ -337,8 +347,12 @@ class GlueRuns:
         return run
 
     def _begin(self, run: _Run) -> None:
-        self._turn(run, JobRunState.STARTING)
-        run.detail = None
+        if run.behaviour.waiting:
+            self._turn(run, JobRunState.WAITING)
+            run.detail = "Waiting for resources, as the stand-in was told"
+        else:
+            self._turn(run, JobRunState.STARTING)
+            run.detail = None
         watcher = threading.Thread(target=self._watch, args=[run], name=f"run {run.id[:11]}", daemon=True)
         self._ledger.watchers[run.id] = watcher
         watcher.start()
@@ -348,15 +362,18 @@ class GlueRuns:
         run.modified = self._clock()
 
     def _stop(self, run: _Run) -> None:
-        if run.state is JobRunState.WAITING:
+        if run.state is JobRunState.WAITING and run.id not in self._ledger.watchers:
             self._complete(run, JobRunState.STOPPED)
         elif not run.over and run.ending is None:
             run.ending = JobRunState.STOPPED
             self._turn(run, JobRunState.STOPPING)
+            self._stopped.notify_all()
 
     def _complete(self, run: _Run, state: JobRunState, message: str | None = None) -> None:
-        run.seconds = int(run.elapsed())
+        told = run.behaviour.seconds
+        run.seconds = int(run.elapsed()) if told is None else told
         run.error_message = message
+        run.told = run.detail = None
         self._turn(run, state)
         run.completed = run.modified
 
@@ -364,7 +381,7 @@ class GlueRuns:
         """Carry out `run` to its end, then give its place to a retry or to the next that waits."""
         folder = self._state / run.id
         try:
-            state, message = self._carry_out(run, folder)
+            state, message = self._with_faults(run, folder)
         except (GluePkgmgrError, OSError) as e:
             state, message = JobRunState.FAILED, f"LAUNCH ERROR | the stand-in could not start the run: {e}"
         except Exception as e:  # a run must end in a state, or whoever follows it waits for ever
@@ -373,7 +390,7 @@ class GlueRuns:
         with self._lock:
             self._complete(run, state, message)
             if state is JobRunState.FAILED and run.attempt < run.plan.max_retries and not self._closing:
-                self._begin(self._enter(run.plan, run.python, run.notes, run))
+                self._begin(self._enter(run.plan, run))
             self._begin_waiting(run.plan.job)
         # Last: nobody should wait for the removal of some ten thousand files.
         shutil.rmtree(folder, ignore_errors=True)
@@ -382,8 +399,57 @@ class GlueRuns:
 
     def _begin_waiting(self, job: str) -> None:
         for run in self._ledger.of_job(job):
-            if run.state is JobRunState.WAITING and self._ledger.has_room(run.plan):
+            queued = run.state is JobRunState.WAITING and run.id not in self._ledger.watchers
+            if queued and self._ledger.has_room(run.plan):
                 self._begin(run)
+
+    def _with_faults(self, run: _Run, folder: Path) -> tuple[JobRunState, str | None]:
+        """Carry out `run` with what goes wrong with it on demand, and return how it ended."""
+        behaviour = run.behaviour
+        self._pass_time(run, behaviour.waiting)
+        with self._lock:
+            if run.ending is None:
+                self._turn(run, JobRunState.STARTING)
+                run.detail = None
+                self._faults.run_begins()
+        self._pass_time(run, behaviour.starting)
+        if run.ending is not None:  # before anything of it was there
+            return run.ending, None
+        state, message = self._simulate(run) if behaviour.simulated else self._carry_out(run, folder)
+        if run.ending is None and behaviour.end is not None:
+            return behaviour.end, behaviour.message or told_for(behaviour.end, run.plan.timeout)
+        return state, message
+
+    def _pass_time(self, run: _Run, time: timedelta) -> None:
+        """Return after `time`, or as soon as the run is to end."""
+        seconds = None if time == EVER else time.total_seconds()
+        with self._stopped:
+            self._stopped.wait_for(lambda: run.ending is not None, seconds)
+
+    def _simulate(self, run: _Run) -> tuple[JobRunState, str | None]:
+        """Let `run` execute nothing, and return how it ended: lines in its logs, and time that passes."""
+        behaviour = run.behaviour
+        with self._lock:
+            self._run_begins(run)
+            client = self._logs() if behaviour.output or behaviour.error else None
+        for kind, lines in (("output", behaviour.output), ("error", behaviour.error)):
+            if lines:
+                stream = LogStream(client, f"{run.log_group}/{kind}", run.log_stream, in_order(self._clock()))
+                stream.write("".join(f"{line}\n" for line in lines).encode())
+                stream.close()
+        limit = timedelta(seconds=run.plan.timeout * self._seconds_per_minute)
+        self._pass_time(run, min(behaviour.running, limit))
+        with self._lock:
+            if run.ending is None and behaviour.running > limit:
+                run.ending = JobRunState.TIMEOUT
+        if run.ending is None:
+            return JobRunState.SUCCEEDED, None
+        return run.ending, told_for(run.ending, run.plan.timeout)
+
+    def _run_begins(self, run: _Run) -> None:
+        self._turn(run, JobRunState.RUNNING)
+        run.told = run.behaviour.state
+        run.running_since = monotonic()
 
     def _carry_out(self, run: _Run, folder: Path) -> tuple[JobRunState, str | None]:
         """Run the processes of `run` and return how it ended. Its log is complete then."""
@@ -406,8 +472,7 @@ class GlueRuns:
     def _observe(self, run: _Run, report: RunReport | None, process: RunProcess) -> None:
         with self._lock:
             if run.state is JobRunState.STARTING and report is not None:
-                self._turn(run, JobRunState.RUNNING)
-                run.running_since = monotonic()
+                self._run_begins(run)
             if run.ending is None and run.elapsed() > run.plan.timeout * self._seconds_per_minute:
                 run.ending = JobRunState.TIMEOUT
             ending = run.ending
@@ -418,10 +483,8 @@ class GlueRuns:
         report = process.report()
         if report is not None and report.state == JobRunState.SUCCEEDED:
             return JobRunState.SUCCEEDED, None  # before it could be stopped
-        if run.ending is JobRunState.TIMEOUT:
-            return run.ending, f"Job run exceeded its timeout of {run.plan.timeout} minutes"
         if run.ending is not None:
-            return run.ending, None
+            return run.ending, told_for(run.ending, run.plan.timeout)
         if report is not None and report.state == JobRunState.FAILED:
             return JobRunState.FAILED, report.message
         return JobRunState.FAILED, f"Command failed with exit code {process.exit_status}"
@@ -444,6 +507,30 @@ class GlueRuns:
             cores=min(max(os.cpu_count() or 1, _FEWEST_CORES), _MOST_CORES),
             notes=run.notes,
         )
+
+
+def told_for(state: JobRunState, timeout: int) -> str | None:
+    """Return the error message of a run that the service ended in `state`; None where it tells none.
+
+    `timeout` is in minutes.
+    """
+    match state:
+        case JobRunState.TIMEOUT:
+            return f"Job run exceeded its timeout of {timeout} minutes"
+        case JobRunState.FAILED:
+            return "Command failed with exit code 1"
+        case JobRunState.ERROR:
+            return "Internal service error"
+        case JobRunState.EXPIRED:
+            return "Job run was in the queue for too long"
+        case _:
+            return None
+
+
+def in_order(start: datetime) -> Callable[[], datetime]:
+    """Return a clock that is a millisecond later each time: lines written at once keep their order in a log."""
+    passed = count()
+    return lambda: start + timedelta(milliseconds=next(passed))
 
 
 def _attempt_id(previous: str, attempt: int, taken: Mapping[str, Any]) -> str:

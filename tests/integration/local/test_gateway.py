@@ -8,8 +8,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -199,7 +201,8 @@ def test_an_object_put_at_once_is_downloaded_in_parts(client: Callable[[str], An
         ("put_object_tagging", {"Key": "kept", "Tagging": {"TagSet": []}}),
         ("put_object_acl", {"Key": "kept", "ACL": "private"}),
         ("get_object_tagging", {"Key": "kept"}),
-        ("put_object", {"Key": "kept", "Body": b"lost", "IfNoneMatch": "*"}),
+        ("put_object", {"Key": "kept", "Body": b"lost", "IfNoneMatch": '"0f"'}),
+        ("put_object", {"Key": "kept", "Body": b"lost", "IfMatch": "*"}),
         ("put_bucket_versioning", {"VersioningConfiguration": {"Status": "Enabled"}}),
         ("get_bucket_policy", {}),
     ],
@@ -209,11 +212,61 @@ def test_what_s3_lacks_is_refused_and_destroys_nothing(
 ) -> None:
     s3 = client("s3")
     s3.put_object(Bucket=BUCKET, Key="kept", Body=b"kept")
-    with pytest.raises(ClientError, match="The stand-in does not implement") as refused:
+    with pytest.raises(ClientError, match=r"The stand-in (does not implement|implements no)") as refused:
         getattr(s3, operation)(Bucket=BUCKET, **arguments)
     assert refused.value.response["Error"]["Code"] == "NotImplemented"
     assert s3.get_object(Bucket=BUCKET, Key="kept")["Body"].read() == b"kept"
     s3.delete_object(Bucket=BUCKET, Key="kept")
+
+
+def test_an_object_that_exists_is_not_written_if_it_had_to_be_new(client: Callable[[str], Any]) -> None:
+    s3 = client("s3")
+    new = {"Bucket": BUCKET, "Key": "once ü/1.json", "IfNoneMatch": "*"}
+    s3.put_object(**new, Body=b"first")
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(**new, Body=b"second" * MEBIBYTE)
+    answer = refused.value.response
+    assert (answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]) == (412, "PreconditionFailed")
+    assert s3.get_object(Bucket=BUCKET, Key=new["Key"])["Body"].read() == b"first"
+    s3.delete_object(Bucket=BUCKET, Key=new["Key"])
+    s3.put_object(**new, Body=b"third")
+    s3.delete_object(Bucket=BUCKET, Key=new["Key"])
+
+
+def test_an_upload_in_parts_is_not_completed_over_another_object(client: Callable[[str], Any]) -> None:
+    s3 = client("s3")
+    name = {"Bucket": BUCKET, "Key": "parts.bin"}
+    upload = {**name, "UploadId": s3.create_multipart_upload(**name)["UploadId"]}
+    part = {"PartNumber": 1, "ETag": s3.upload_part(**upload, PartNumber=1, Body=b"late")["ETag"]}
+    s3.put_object(**name, Body=b"early")
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [part]}, IfNoneMatch="*")
+    assert s3.get_object(**name)["Body"].read() == b"early"
+    s3.abort_multipart_upload(**upload)
+    s3.delete_object(**name)
+
+
+def test_of_two_who_write_a_new_object_at_the_same_time_one_does(client: Callable[[str], Any]) -> None:
+    s3 = client("s3")
+    ready = threading.Barrier(2)
+
+    def write(key: str, body: bytes) -> bytes | None:
+        ready.wait(timeout=30)
+        try:
+            s3.put_object(Bucket=BUCKET, Key=key, Body=body, IfNoneMatch="*")
+        except ClientError as e:
+            assert e.response["Error"]["Code"] == "PreconditionFailed"
+            return None
+        return body
+
+    with ThreadPoolExecutor(2) as both:
+        for number in range(20):
+            key = f"raced/{number}"
+            outcome = [both.submit(write, key, body) for body in (b"one", b"two" * 100_000)]
+            written = [body for body in (each.result(timeout=60) for each in outcome) if body is not None]
+            assert len(written) == 1
+            assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == written[0]
+    s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": f"raced/{number}"} for number in range(20)]})
 
 
 def test_a_part_of_an_object_passes_the_clients_own_checks(client: Callable[[str], Any]) -> None:

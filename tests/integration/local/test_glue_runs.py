@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from glue_pkgmgr.local.faults import Faults, parse_rule
 from glue_pkgmgr.local.jobs.glue import Image
 from glue_pkgmgr.local.jobs.requests import GlueError
 from tests.integration.local.glue_world import BUCKET, GlueWorld, glue_api, glue_world
@@ -442,6 +443,20 @@ def test_a_run_past_its_timeout_ends_with_its_processes(world: GlueWorld) -> Non
     assert run["ExecutionTime"] >= 3
     assert not naming(world.state / run_id)
     assert len(world.runs.handle("GetJobRuns", {"JobName": "job"})["JobRuns"]) == 1  # never retried
+
+
+def test_a_run_may_end_otherwise_than_its_script_did_when_it_is_told_to(world: GlueWorld) -> None:
+    faults = Faults()
+    faults.set(
+        [parse_rule(text) for text in ("run:end-after-script=TIMEOUT*1", "run:starting=1ms", "run:message=so")]
+    )
+    world.runs = world.new_runs(faults=faults)
+
+    told = world.run("print('hello')")
+    assert (told["JobRunState"], told["ErrorMessage"]) == ("TIMEOUT", "so")
+    assert world.log("output", told["Id"]) == ["hello"]
+
+    assert world.run("print('hello')")["JobRunState"] == "SUCCEEDED"
 
 
 def test_a_job_has_one_run_at_a_time_unless_it_says_otherwise(world: GlueWorld) -> None:

@@ -9,7 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from glue_pkgmgr.local.faults import Faults
 from glue_pkgmgr.local.gateway import MOTO_BACKENDS, STATUS_PATH, Gateway, operation, signed_service
+from glue_pkgmgr.local.switchboard import Switchboard
 
 
 def signed(service: str) -> str:
@@ -35,6 +37,7 @@ def gateway() -> Gateway:
         s3=named("s3"),
         moto=lambda backend: named(f"moto {backend}"),
         status=lambda: {"pid": 7},
+        switchboard=Switchboard(Faults()),
     )
 
 

@@ -40,7 +40,15 @@ def test_an_operation_that_would_be_taken_for_another_is_refused(method: str, qu
     assert named.replace("\\", "") in (not_served(method, query, []) or "")
 
 
-@pytest.mark.parametrize("name", ["If-None-Match", "if-match"])
-def test_a_condition_is_refused_for_a_write_and_passed_on_for_a_read(name: str) -> None:
-    assert "conditional writes" in (not_served("PUT", "", [(name, "*")]) or "")
-    assert not_served("GET", "", [(name, "*")]) is None
+@pytest.mark.parametrize(("name", "value"), [("If-Match", "*"), ("if-none-match", '"0f"'), ("If-None-Match", "")])
+def test_a_condition_is_refused_for_a_write_and_passed_on_for_a_read(name: str, value: str) -> None:
+    assert "conditional write" in (not_served("PUT", "", [(name, value)]) or "")
+    assert not_served("GET", "", [(name, value)]) is None
+
+
+def test_a_write_may_demand_that_its_object_is_new_and_nothing_else() -> None:
+    new = ("If-None-Match", "*")
+    assert not_served("PUT", "", [new]) is None
+    assert not_served("POST", "uploadId=1", [new]) is None
+    assert "conditional write" in (not_served("PUT", "", [new, ("If-Match", "*")]) or "")
+    assert "conditional write" in (not_served("DELETE", "", [new]) or "")
