@@ -17,8 +17,8 @@ import uv
 from botocore.exceptions import ClientError
 from packaging.version import Version
 
-from glue_pkgmgr.adapters.build import describe
 from glue_pkgmgr.adapters.codeartifact import CodeArtifact
+from glue_pkgmgr.adapters.dist_folder import describe
 from glue_pkgmgr.adapters.metadata import WheelMetadata
 from glue_pkgmgr.adapters.proof import InstallProof
 from glue_pkgmgr.adapters.publish_records import PublishRecordFolder

@@ -5,7 +5,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from glue_pkgmgr.adapters.build import describe
+from glue_pkgmgr.adapters.dist_folder import describe
 from glue_pkgmgr.adapters.release_reader import ReleaseReader
 from glue_pkgmgr.core.release_checks import ReleaseRules, errors_of, release_findings
 from glue_pkgmgr.core.release_contents import FileContents, Kind
