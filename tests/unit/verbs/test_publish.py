@@ -305,6 +305,19 @@ def test_a_file_that_no_index_accepts_stops_everything_before_the_first_upload(
     assert world.events == []
 
 
+def test_everything_that_is_wrong_is_told_at_once(world: World, files: list[BuiltFile]) -> None:
+    def check(path: Path) -> None:
+        raise SettingsError(f"{path.name} is damaged")
+
+    world.check = check
+    world.findings = [Finding(files=(WHEEL,), rule="x", level=Level.ERROR, told="holds .env", hint="delete it")]
+    world.repository.closed[ACME] = OriginControls(publish=False, upstream=False)
+    with pytest.raises(SettingsError) as caught:
+        world.publisher.plan(candidates_of(files, Path()))
+    for reason in (f"{SDIST} is damaged", f"{WHEEL} is damaged", "holds .env", "publish=BLOCK"):
+        assert reason in str(caught.value)
+
+
 def test_what_is_found_in_the_files_refuses_or_warns(world: World, files: list[BuiltFile]) -> None:
     def finding(level: Level, told: str) -> Finding:
         return Finding(files=(WHEEL,), rule="x", level=level, told=told, hint="do something")
