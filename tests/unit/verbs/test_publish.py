@@ -198,6 +198,19 @@ def test_a_first_publish_closes_the_project_to_upstreams_before_it_uploads(
     )
 
 
+def test_who_may_not_close_the_project_uploads_nothing(
+    world: World, files: list[BuiltFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise RemoteError("the caller needs codeartifact:PutPackageOriginConfiguration")
+
+    monkeypatch.setattr(world.repository, "set_origin", refuse)
+    with pytest.raises(RemoteError, match="PutPackageOriginConfiguration"):
+        world.run(*files)
+    assert world.events == []
+    assert world.records.added == []
+
+
 def test_a_second_publish_of_the_same_bytes_does_nothing_and_mints_nothing(
     world: World, files: list[BuiltFile]
 ) -> None:
