@@ -21,11 +21,11 @@ from glue_pkgmgr.adapters.build_requirements import (
     read_build_lock,
     write_build_lock,
 )
+from glue_pkgmgr.adapters.dist_folder import describe
 from glue_pkgmgr.adapters.reproducible import normalise_sdist, normalise_wheel
 from glue_pkgmgr.core.build_lock import FILENAME, BuildLock, build_requirements
 from glue_pkgmgr.core.built_file import BuiltFile
 from glue_pkgmgr.core.built_project import BuildInputs, BuiltProject
-from glue_pkgmgr.core.distribution import parse_filename, sha256_hex
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.index_source import installer_environment
 from glue_pkgmgr.ports import Clock, Progress, silent, utc_now
@@ -33,7 +33,6 @@ from glue_pkgmgr.ports import Clock, Progress, silent, utc_now
 _HOOK_SECONDS = 1800.0
 _BUILDING = ".building-"  # how the folders of builds under way begin
 _LONGEST_BUILD = timedelta(days=1)  # all hooks and installations together end long before
-_CHUNK = 1024 * 1024
 # A build backend is other people's code: it gets no credentials it has no use for. Nor is it told of folders of
 # ours that could change what it imports, or find it another configuration.
 _WITHHELD = ("AWS_", "TWINE_", "PYTHON", "XDG_")
@@ -192,14 +191,3 @@ def _moved(file: Path, out: Path) -> BuiltFile:
     final = out / file.name
     file.replace(final)
     return describe(final)
-
-
-def describe(path: Path) -> BuiltFile:
-    """Return the distribution file at `path` with its digest. Raises: SettingsError for any other file."""
-    distribution = parse_filename(path.name)
-    try:
-        with path.open("rb") as file:
-            sha256 = sha256_hex(iter(lambda: file.read(_CHUNK), b""))
-        return BuiltFile(path=path, distribution=distribution, sha256=sha256, size=path.stat().st_size)
-    except OSError as e:
-        raise SettingsError(f"cannot read {path}: {e.strerror}") from e

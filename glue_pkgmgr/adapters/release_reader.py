@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from packaging.metadata import parse_email
+
 from glue_pkgmgr.core.built_file import BuiltFile
 from glue_pkgmgr.core.release_contents import LONGEST_READ, FileContents, Kind, Member, inspected
 
@@ -28,11 +30,17 @@ class ReleaseReader:
         return [_contents(file) for file in files]
 
 
-def _rendering(path: Path) -> str:
+_CANNOT_FAIL = ("text/markdown", "text/plain")  # twine takes any text in these for rendered
+
+
+def _rendering(path: Path, metadata: bytes) -> str:
     """Return what `twine check --strict` says against the description in the file at `path`; empty if nothing.
 
-    Its public function prints what it finds and returns only whether; this one it is made of returns both.
+    It is asked where it could say anything: it takes long to load, and hashes the whole file thrice.
     """
+    if _cannot_fail(metadata):
+        return ""
+    # Its public function prints what it finds and returns only whether; this one it is made of returns both.
     from twine.commands import check
     from twine.exceptions import TwineException
 
@@ -43,6 +51,20 @@ def _rendering(path: Path) -> str:
         return " ".join(str(e).split())
     faults = [] if renders else ["it has errors and would not be rendered", *str(stream).splitlines()]
     return "; ".join(text.strip().rstrip(".") for text in [*faults, *warnings])
+
+
+def _cannot_fail(metadata: bytes) -> bool:
+    """Whether there is a description, in a format of which every text renders, and nothing that is not read.
+
+    Source: twine.commands.check, `_RENDERERS` and `_check_file`.
+    """
+    try:
+        fields, unread = parse_email(metadata)
+    except Exception:  # the parsers promise nothing for any bytes
+        return False
+    kind = fields.get("description_content_type", "").partition(";")[0].strip()
+    described = fields.get("description", "").rstrip() not in ("", "UNKNOWN")
+    return not unread and described and kind in _CANNOT_FAIL
 
 
 def _contents(file: BuiltFile) -> FileContents:
@@ -61,7 +83,7 @@ def _contents(file: BuiltFile) -> FileContents:
         members=tuple(members),
         metadata=metadata,
         damage=damage,
-        rendering="" if damage or metadata is None else _rendering(file.path),
+        rendering="" if damage or metadata is None else _rendering(file.path, metadata),
     )
 
 

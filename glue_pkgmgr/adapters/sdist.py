@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from glue_pkgmgr.adapters.backend import BuildFailed, Hooks, build_distribution, new_environment
-from glue_pkgmgr.adapters.build import describe
 from glue_pkgmgr.adapters.build_set import BuildSet
+from glue_pkgmgr.adapters.dist_folder import describe
 from glue_pkgmgr.adapters.sdist_archive import unpack
 from glue_pkgmgr.adapters.wheel_archive import write_pure_wheel
 from glue_pkgmgr.cache import made_once

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -186,37 +187,47 @@ class Publisher:
                 yield from parse_email(self.metadata.read_file(file.path))[0].get("requires_dist", [])
 
     def _planned(self, candidate: Candidate) -> Planned:
-        plan = plan_release(candidate.files, self._standing(candidate), self.approved)
-        if plan.new:
-            plan = self._examined(plan, candidate)
-        return Planned(candidate=candidate, plan=plan)
-
-    def _examined(self, plan: PublishPlan, candidate: Candidate) -> PublishPlan:
-        """Return `plan` with what is found in the files themselves."""
-        for file in plan.new:
-            self.check_upload(file.path)
-        found = self.inspect(plan.new) if candidate.findings is None else candidate.findings
-        warnings = [one for one in found if one.level is Level.WARNING]
-        return replace(
-            plan,
-            refusals=(*plan.refusals, *map(str, errors_of(found))),
-            warnings=(*plan.warnings, *map(str, warnings)),
+        known = self._known(candidate)
+        absent = [file for file in candidate.files if file.filename not in known.files]
+        if not absent:  # nothing will be uploaded: whose the name is was decided before
+            return Planned(candidate=candidate, plan=plan_release(candidate.files, known, self.approved))
+        with ThreadPoolExecutor(1) as pool:
+            # Meanwhile the files are read: it takes about as long as the answers.
+            standing = pool.submit(self._with_others, candidate.project, known)
+            faults, found = self._faults(absent), self._found(absent, candidate)
+        plan = plan_release(candidate.files, standing.result(), self.approved)
+        refusals = (*plan.refusals, *map(str, errors_of(found)))
+        if faults:
+            raise SettingsError("\n".join((*faults, *refusals)))
+        warnings = [str(one) for one in found if one.level is Level.WARNING]
+        return Planned(
+            candidate=candidate, plan=replace(plan, refusals=refusals, warnings=(*plan.warnings, *warnings))
         )
 
-    def _standing(self, candidate: Candidate) -> Standing:
+    def _faults(self, files: Sequence[BuiltFile]) -> list[str]:
+        """Return why no index accepts some of `files`, a sentence for each."""
+        faults = []
+        for file in files:
+            try:
+                self.check_upload(file.path)
+            except SettingsError as e:
+                faults.append(str(e))
+        return faults
+
+    def _found(self, files: Sequence[BuiltFile], candidate: Candidate) -> Sequence[Finding]:
+        return self.inspect(files) if candidate.findings is None else candidate.findings
+
+    def _known(self, candidate: Candidate) -> Standing:
+        """Return what the repository holds itself of the project of `candidate`."""
         project = candidate.project
         controls = self.repositories.controls(self.approved, project)
         if controls is None:
-            known = Standing(controls=None, versions={}, files={})
-        else:
-            versions = self.repositories.versions(self.approved, project)
-            held = candidate.version in versions
-            assets = self.repositories.assets(self.approved, project, candidate.version) if held else ()
-            files = {asset.filename: asset.sha256 for asset in assets}
-            known = Standing(controls=controls, versions=versions, files=files)
-        if all(file.filename in known.files for file in candidate.files):
-            return known  # nothing will be uploaded: whose the name is was decided before
-        return self._with_others(project, known)
+            return Standing(controls=None, versions={}, files={})
+        versions = self.repositories.versions(self.approved, project)
+        held = candidate.version in versions
+        assets = self.repositories.assets(self.approved, project, candidate.version) if held else ()
+        files = {asset.filename: asset.sha256 for asset in assets}
+        return Standing(controls=controls, versions=versions, files=files)
 
     def _with_others(self, project: ProjectName, known: Standing) -> Standing:
         """Add to `known` what there is of other people's projects of the same name."""
@@ -262,7 +273,9 @@ class Publisher:
             self.repositories.set_origin(
                 self.approved, plan.project, publish=OURS_ALONE.publish, upstream=OURS_ALONE.upstream
             )
-        url = self._minted(token_time(plan.new))
+        with ThreadPoolExecutor() as pool:
+            commit, actor = pool.submit(self.commit_of, candidate.folder), pool.submit(self.actor)
+            url = self._minted(token_time(plan.new))
         record = PublishRecord(
             project=plan.project,
             version=plan.version,
@@ -271,8 +284,8 @@ class Publisher:
             uploaded=plan.new,
             already=plan.held,
             time=self.clock(),
-            commit=self.commit_of(candidate.folder),
-            actor=self.actor(),
+            commit=commit.result(),
+            actor=actor.result(),
         )
         # Before the first upload, and without a proof: should we be killed, the next run knows what is left to do.
         self.records.add(record)

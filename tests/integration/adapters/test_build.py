@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from glue_pkgmgr.adapters.build import ProjectBuild, describe
+from glue_pkgmgr.adapters.build import ProjectBuild
+from glue_pkgmgr.adapters.dist_folder import describe
 from glue_pkgmgr.adapters.release_reader import ReleaseReader
 from glue_pkgmgr.core.release_checks import ReleaseRules
 from glue_pkgmgr.errors import NotInstallable, SettingsError

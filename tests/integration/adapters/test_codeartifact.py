@@ -260,6 +260,8 @@ def test_upstreams_and_external_connections_are_told(service: CodeArtifactServic
     [
         (403, "AccessDeniedException", "codeartifact:GetAuthorizationToken and sts:GetServiceBearerToken"),
         (403, "ExpiredTokenException", "sign in again"),
+        (403, "InvalidSignatureException", "check this machine's clock"),
+        (403, "RequestTimeTooSkewed", "check this machine's clock"),
         (403, "UnrecognizedClientException", "check AWS_ACCESS_KEY_ID"),
         (400, "ValidationException", "No"),
     ],

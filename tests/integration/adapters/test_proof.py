@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from glue_pkgmgr.adapters.build import describe
+from glue_pkgmgr.adapters.dist_folder import describe
 from glue_pkgmgr.adapters.metadata import WheelMetadata
 from glue_pkgmgr.adapters.proof import InstallProof
 from glue_pkgmgr.adapters.simple_index import SimpleIndex

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +19,23 @@ import uv
 from botocore.exceptions import ClientError
 from packaging.version import Version
 
-from glue_pkgmgr.adapters.build import describe
 from glue_pkgmgr.adapters.codeartifact import CodeArtifact
+from glue_pkgmgr.adapters.dist_folder import describe
 from glue_pkgmgr.adapters.metadata import WheelMetadata
 from glue_pkgmgr.adapters.proof import InstallProof
 from glue_pkgmgr.adapters.publish_records import PublishRecordFolder
 from glue_pkgmgr.adapters.simple_index import SimpleIndex
 from glue_pkgmgr.adapters.upload import TwineUploader, check_upload
-from glue_pkgmgr.core.index_url import SHORTEST
+from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.publish_record import Proven, PublishRecord
 from glue_pkgmgr.core.repository import RepositoryAddress, Status
-from glue_pkgmgr.errors import NotInstallable, RemoteError, SettingsError
+from glue_pkgmgr.errors import IndexAccessError, NotInstallable, RemoteError, SettingsError
 from glue_pkgmgr.index_source import installer_environment
 from glue_pkgmgr.local.jobs.interpreters import python_for
 from glue_pkgmgr.verbs import mint
 from glue_pkgmgr.verbs.publish import Planned, Publisher, candidates_of
+from tests.integration.adapters.loopback import Seen, reply, scripted
 from tests.integration.local import made_distributions
 from tests.integration.local.made_distributions import wheel
 from tests.integration.local.package_service import ACCOUNT, DOMAIN, REGION, Service, running_service
@@ -58,6 +61,30 @@ def dying_read(self, size=-1):
 requests_toolbelt.MultipartEncoderMonitor.read = dying_read
 Bench(sys.argv[1], Path(sys.argv[2])).publish([Path(path) for path in sys.argv[4:]])
 """
+
+# Publishes in a process that tells which tokens it was given, with what words it started others, what it opened.
+WATCHED = """
+import json, os, sys
+from pathlib import Path
+from glue_pkgmgr.adapters.codeartifact import CodeArtifact
+from tests.integration.adapters.test_publish import Bench
+
+tokens, started, opened = [], [], []
+issue = CodeArtifact.issue
+def watched_issue(self, *arguments):
+    tokens.append(issue(self, *arguments))
+    return tokens[-1]
+CodeArtifact.issue = watched_issue
+def watch(event, arguments):
+    if event == "subprocess.Popen":
+        started.append([os.fspath(word) for word in arguments[1]])
+    elif event == "open":
+        opened.append(str(arguments[0]))
+sys.addaudithook(watch)
+Bench(sys.argv[1], Path(sys.argv[2])).publish([Path(path) for path in sys.argv[3:]])
+print(json.dumps([[token.reveal() for token in tokens], started, opened]))
+"""
+ROOT = Path(__file__).parents[3]
 
 
 @lru_cache
@@ -298,13 +325,57 @@ def test_killed_in_mid_upload_and_run_again_it_ends_complete(bench: Bench, tmp_p
     name, content = wheel("acme-demo", "1.0", payload=b"#" * 3_000_000)
     (tmp_path / "dist" / name).write_bytes(content)
     command = [sys.executable, "-c", DYING, bench.url, tmp_path, str(part), *reversed(paths)]
-    root = Path(__file__).parents[3]
-    killed = subprocess.run(command, cwd=root, check=False, timeout=60, capture_output=True)
+    killed = subprocess.run(command, cwd=ROOT, check=False, timeout=60, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     record = bench.publish(paths)
     assert record.proof is not None
     assert bench.held() == {path.name: describe(path).sha256 for path in paths}
     assert bench.publish(paths).uploaded == ()
+
+
+def test_a_token_is_in_no_argument_and_no_file_and_pypirc_is_left_alone(bench: Bench, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".pypirc").write_text("[distutils]\nindex-servers = wrong\n")
+    paths = files(tmp_path / "dist", [sdist, wheel])
+    watched = subprocess.run(
+        [sys.executable, "-c", WATCHED, bench.url, tmp_path, *paths],
+        cwd=ROOT,
+        env={**os.environ, "HOME": str(home)},
+        check=False,
+        timeout=120,
+        capture_output=True,
+        text=True,
+    )
+    assert watched.returncode == 0, watched.stderr
+    tokens, started, opened = json.loads(watched.stdout)
+    assert len(tokens) == 1
+    assert "uv" in {Path(words[0]).name for words in started}
+    assert not [words for words in started if tokens[0][:32] in " ".join(words)]
+    assert not [name for name in opened if name.endswith(".pypirc")]
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"tokens.sqlite", "acme-demo-1.0.json"} <= {path.name for path in written}
+    assert not [path for path in written if tokens[0][:32].encode() in path.read_bytes()]
+
+
+def test_a_token_that_may_only_read_publishes_nothing_and_a_better_one_all(bench: Bench, tmp_path: Path) -> None:
+    paths = files(tmp_path / "dist", [sdist, wheel])
+
+    def refuse(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, 403, b"not authorized to perform: codeartifact:PublishPackageVersion")
+
+    with scripted(refuse) as server:
+
+        def read_only(url: IndexUrl) -> TwineUploader:
+            return TwineUploader(IndexUrl(server.url, url.token), ENVIRON)
+
+        publisher = replace(bench.publisher, open_uploader=read_only)
+        with pytest.raises(IndexAccessError, match="principal needs codeartifact:PublishPackageVersion"):
+            publisher.publish(bench.plan(paths))
+    assert len(server.seen) == 1
+    assert bench.held() == {}
+    assert bench.publish(paths).proof is not None
+    assert bench.held().keys() == {path.name for path in paths}
 
 
 def test_two_at_once_with_the_same_bytes_both_end_well(bench: Bench, service: Service, tmp_path: Path) -> None:

@@ -5,7 +5,11 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from glue_pkgmgr.adapters.build import describe
+import pytest
+import twine.commands.check
+from twine.exceptions import TwineException
+
+from glue_pkgmgr.adapters.dist_folder import describe
 from glue_pkgmgr.adapters.release_reader import ReleaseReader
 from glue_pkgmgr.core.release_checks import ReleaseRules, errors_of, release_findings
 from glue_pkgmgr.core.release_contents import FileContents, Kind
@@ -73,6 +77,25 @@ def test_a_description_that_does_not_render_is_told_with_its_line(tmp_path: Path
 
 def test_a_description_that_is_missing_is_an_error_as_twine_strict_has_it(tmp_path: Path) -> None:
     assert "missing" in errors(wheel(tmp_path, "Summary: Acme\n"))["description"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# Acme\n", "UNKNOWN\n", "Title\n==\n\n`broken <x\n", "Title\n=====\n\nText.\n"]
+)
+@pytest.mark.parametrize(
+    "kind", ["", "text/markdown", "text/markdown; charset=UTF-8; variant=GFM", "Text/X-RST", "text/plain", "what"]
+)
+def test_what_twine_check_strict_passes_is_passed_and_nothing_else(kind: str, text: str, tmp_path: Path) -> None:
+    stated = f"Description-Content-Type: {kind}\n" if kind else ""
+    path = wheel(tmp_path, f"Summary: Acme\n{stated}\n{text}")
+    assert bool(read(path).rendering) is not twine_passes(path)
+
+
+def twine_passes(path: Path) -> bool:
+    try:
+        return not twine.commands.check.check([str(path)], strict=True)
+    except TwineException:
+        return False
 
 
 def test_metadata_that_are_not_utf_8_are_told(tmp_path: Path) -> None:

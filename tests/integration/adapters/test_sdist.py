@@ -21,8 +21,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from glue_pkgmgr.adapters.build import describe
 from glue_pkgmgr.adapters.build_set import EARLIEST, FIXED
+from glue_pkgmgr.adapters.dist_folder import describe
 from glue_pkgmgr.adapters.sdist import SdistWheels
 from glue_pkgmgr.adapters.simple_index import SimpleIndex
 from glue_pkgmgr.core.built_file import BuiltFile

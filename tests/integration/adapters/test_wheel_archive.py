@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glue_pkgmgr.adapters.build import describe
+from glue_pkgmgr.adapters.dist_folder import describe
 from glue_pkgmgr.adapters.wheel_archive import write_pure_wheel
 from glue_pkgmgr.core.distribution import parse_filename
 from glue_pkgmgr.errors import NotInstallable

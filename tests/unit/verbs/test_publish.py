@@ -201,6 +201,19 @@ def test_a_first_publish_closes_the_project_to_upstreams_before_it_uploads(
     )
 
 
+def test_who_may_not_close_the_project_uploads_nothing(
+    world: World, files: list[BuiltFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise RemoteError("the caller needs codeartifact:PutPackageOriginConfiguration")
+
+    monkeypatch.setattr(world.repository, "set_origin", refuse)
+    with pytest.raises(RemoteError, match="PutPackageOriginConfiguration"):
+        world.run(*files)
+    assert world.events == []
+    assert world.records.added == []
+
+
 def test_a_second_publish_of_the_same_bytes_does_nothing_and_mints_nothing(
     world: World, files: list[BuiltFile]
 ) -> None:
@@ -319,6 +332,19 @@ def test_a_file_that_no_index_accepts_stops_everything_before_the_first_upload(
     with pytest.raises(SettingsError, match="not UTF-8"):
         world.run(*files)
     assert world.events == []
+
+
+def test_everything_that_is_wrong_is_told_at_once(world: World, files: list[BuiltFile]) -> None:
+    def check(path: Path) -> None:
+        raise SettingsError(f"{path.name} is damaged")
+
+    world.check = check
+    world.findings = [Finding(files=(WHEEL,), rule="x", level=Level.ERROR, told="holds .env", hint="delete it")]
+    world.repository.closed[ACME] = OriginControls(publish=False, upstream=False)
+    with pytest.raises(SettingsError) as caught:
+        world.publisher.plan(candidates_of(files, Path()))
+    for reason in (f"{SDIST} is damaged", f"{WHEEL} is damaged", "holds .env", "publish=BLOCK"):
+        assert reason in str(caught.value)
 
 
 def test_what_is_found_in_the_files_refuses_or_warns(world: World, files: list[BuiltFile]) -> None:
