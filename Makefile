@@ -10,6 +10,9 @@ READY  := $(VENV)/.ready
 # Runs pip or uv so that it sees only the index pip is configured to use.
 INSTALLER := $(PYTHON) -m glue_pkgmgr.index_source
 
+# Tests run in two processes, each file in one of them. More would need more memory than Spark leaves.
+IN_TWO := -n 2 --dist loadfile
+
 # Prints the first Python of 3.11 or later. A name on PATH may be a shim that fails: it has to answer.
 FIND_PYTHON := for candidate in "$(PYTHON_FOR_VENV)" python3 python3.11 python3.12 python3.13 python3.14; do \
     [ -n "$$candidate" ] || continue; \
@@ -37,13 +40,13 @@ demo: $(READY)  ## The whole road on this machine; DATA=trips.csv takes your own
 	@$(PYTHON) -m glue_pkgmgr.demo $(if $(DATA),--data "$(DATA)")
 
 test: $(READY)  ## Run every test
-	@$(PYTHON) -m pytest $(TESTS)
+	@$(PYTHON) -m pytest $(IN_TWO) $(TESTS)
 
 check: $(READY)  ## Format, lint, types, tests
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest $(IN_TWO)
 
 format: $(READY)  ## Format the sources
 	$(VENV)/bin/ruff format
