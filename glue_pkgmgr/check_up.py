@@ -6,10 +6,13 @@ import importlib
 import importlib.util
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+from glue_pkgmgr.core.record import Recorded
 from glue_pkgmgr.errors import GluePkgmgrError, IndexAccessError
 from glue_pkgmgr.index_source import configured_index
+from glue_pkgmgr.ports import silent, utc_now
 from glue_pkgmgr.process import run
 from glue_pkgmgr.project import Project
 from glue_pkgmgr.settings import Settings
@@ -20,10 +23,12 @@ from glue_pkgmgr.verbs.doctor import (
     Verdict,
     diagnose,
     machine_checks,
+    recorded_check,
     remote_checks,
     settings_checks,
     unknown,
 )
+from glue_pkgmgr.wiring import Wiring
 
 _ANSWER_SECONDS = 10.0
 _SPARK = "3.5.6"  # any that runs on Java 17
@@ -46,10 +51,17 @@ def check_up(config: Path | None, environ: Mapping[str, str]) -> tuple[Finding, 
     except GluePkgmgrError as e:
         return (*diagnose(machine), Finding(check="settings", verdict=Verdict(Health.WRONG, str(e))))
     # AWS is asked once who we are: without an answer, each further question would only fail in the same way.
+    records = recorded_check(partial(_recorded, settings, environ))
+    local = isinstance(settings.records, Path)
     found = diagnose(
-        {**machine, **settings_checks(settings, datetime.now(UTC)), "AWS": lambda: _caller(settings, environ)}
+        {
+            **machine,
+            **settings_checks(settings, datetime.now(UTC)),
+            **(records if local else {}),
+            "AWS": lambda: _caller(settings, environ),
+        }
     )
-    remote = _remote(settings, environ)
+    remote = {**_remote(settings, environ), **({} if local else records)}
     if found[-1].verdict.health is Health.OK:
         return (*found, *diagnose(remote))
     return (*found, *unknown(remote, "not looked at: see AWS above"))
@@ -109,6 +121,10 @@ def _caller(settings: Settings, environ: Mapping[str, str]) -> Verdict:
         reply = clients.client("sts").get_caller_identity()
     where = clients.endpoint_url("sts") or settings.codeartifact.region
     return Verdict(Health.OK, f"account {reply['Account']} at {where}")
+
+
+def _recorded(settings: Settings, environ: Mapping[str, str]) -> Recorded:
+    return Wiring(settings, environ, utc_now, silent).records.read()
 
 
 def _remote(settings: Settings, environ: Mapping[str, str]) -> Checks:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.job import JobRun, JobRunId, LogLine
     from glue_pkgmgr.core.names import ProjectName, Release
     from glue_pkgmgr.core.publish_record import Proof, PublishRecord
-    from glue_pkgmgr.core.record import LaunchRecord
+    from glue_pkgmgr.core.record import LaunchEnd, LaunchRecord, Recorded, RecordedRelease
     from glue_pkgmgr.core.release_contents import FileContents
     from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
     from glue_pkgmgr.core.request import Request
@@ -217,14 +217,28 @@ class JobService(Protocol):
 
 
 class LaunchRecords(Protocol):
-    """The records of launches."""
+    """The records of launches: entries that are appended, and never changed."""
 
     def add(self, record: LaunchRecord) -> None:
-        """Keep `record`, in the place of one of the same launch. Raises: SettingsError."""
+        """Keep what is new of `record`: that it ended, else its run, else that it begins.
+
+        Raises: SettingsError; RemoteError.
+        """
+        ...
+
+    def complete(self, launch: str, run: JobRunId | None, end: LaunchEnd | None = None) -> None:
+        """Keep how a launch, begun here or elsewhere, went on; nothing if neither is known. Raises: as `add`."""
+        ...
+
+    def read(self, wanted: Callable[[RecordedRelease], bool] | None = None) -> Recorded:
+        """Return the launches, with `wanted` those that have such a release, and what is wrong with the records.
+
+        Raises: SettingsError when they cannot be read at all; RemoteError.
+        """
         ...
 
     def all(self) -> Sequence[LaunchRecord]:
-        """Return every record, the oldest first. Raises: SettingsError for one that cannot be read."""
+        """Return every launch that can be read, the one recorded first at the front. Raises: as `read`."""
         ...
 
 

@@ -18,7 +18,7 @@ from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.request import Request, parse_items, parse_request
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
-from glue_pkgmgr.errors import NotApproved, NotInstallable, SettingsError
+from glue_pkgmgr.errors import GluePkgmgrError, NotApproved, NotInstallable, SettingsError
 from glue_pkgmgr.ports import silent, utc_now
 from glue_pkgmgr.settings import FILENAME, Bundle, JobSettings, Settings, load_settings
 from glue_pkgmgr.wiring import Wiring
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs.mirrored import MirrorReport, Places, Unlocked
     from glue_pkgmgr.verbs.publish import Candidate, Publisher
     from glue_pkgmgr.verbs.resolve import MissingApproval, Refusal, Resolution
+    from glue_pkgmgr.verbs.runs import RunsUsing
     from glue_pkgmgr.verbs.withdraw import OwnRelease, Restored, Uses, Withdrawn
 
 
@@ -535,7 +536,14 @@ class Project:
         )
         verbs.launch.require_launchable(settings, locked, way, arguments or {})  # what is refused leaves no record
         record = recorded_launch(
-            secrets.token_hex(16), settings.name, locked, by=self._wiring.login, time=self.clock(), delivery=way
+            secrets.token_hex(16),
+            settings.name,
+            locked,
+            by=self._wiring.login,
+            time=self.clock(),
+            delivery=way,
+            allowlist_sha256=verbs.allowlist_file.digest(self.settings.policy.allowlist),
+            arguments={**settings.arguments, **(arguments or {})},
         )
         self._wiring.records.add(record)
         launched = verbs.launch.launch(
@@ -551,7 +559,7 @@ class Project:
         )
         try:
             self._wiring.records.add(replace(record, run=launched.run))
-        except SettingsError as e:  # the run goes on whatever becomes of its record
+        except GluePkgmgrError as e:  # the run goes on whatever becomes of its record
             self._progress(f"warning: the record of run {launched.run} stays without its id: {e}")
         return launched
 
@@ -579,6 +587,20 @@ class Project:
         """Return the latest runs of one job, or of all jobs in the settings, newest first. Raises: RemoteError."""
         names = [self.settings.job(job).name] if job else self._job_names
         return verbs.runs.runs(names, jobs=self._wiring.jobs)
+
+    def runs_using(self, request: str, *, job: str | None = None) -> RunsUsing:
+        """Return which recorded launches were to run with a release that `request`, such as `boto3<1.40`, names.
+
+        Of several items in `request` one is enough. `job` is that of the settings, by default every recorded one.
+        Needs no network unless the records are in S3.
+
+        Raises: SettingsError for a request that is not one, or records that cannot be read; RemoteError.
+        """
+        return verbs.runs.using(
+            parse_request(request, self.settings.policy.internal),
+            self.settings.job(job).name if job else None,
+            records=self._wiring.records,
+        )
 
     def status(self, run: str) -> JobRun:
         """Return the run with that id. Raises: SettingsError when no job of the settings has it; RemoteError."""

@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 FILENAME = "glue-pkgmgr.toml"
 
+RECORDS = ".glue-pkgmgr/records"
+"""Where records are kept, below the folder of the settings."""
+
 SERVICES = ("osv", "pypi", "esms")
 """The vulnerability services that pip-audit knows."""
 
@@ -150,7 +153,10 @@ class JobSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything the settings file says. `root` is the folder it lies in: relative paths start there."""
+    """Everything the settings file says. `root` is the folder it lies in: relative paths start there.
+
+    `records` is where launches are recorded: a folder (absolute), or the `s3://` URL of one, a slash at its end.
+    """
 
     path: Path
     codeartifact: CodeArtifactSettings
@@ -158,6 +164,7 @@ class Settings:
     bundles: Mapping[str, Bundle]
     jobs: Mapping[str, JobSettings]
     projects: tuple[Path, ...]
+    records: Path | str
 
     @property
     def root(self) -> Path:
@@ -207,10 +214,28 @@ def parse_settings(content: Mapping[str, Any], path: Path) -> Settings:
     publish = top.table("publish", optional=True)
     projects = tuple(path.parent / project for project in publish.strings("projects", default=()))
     publish.done()
+    records = _records(top.table("records", optional=True), path.parent)
     top.done()
     return Settings(
-        path=path, codeartifact=codeartifact, policy=policy, bundles=bundles, jobs=jobs, projects=projects
+        path=path,
+        codeartifact=codeartifact,
+        policy=policy,
+        bundles=bundles,
+        jobs=jobs,
+        projects=projects,
+        records=records,
     )
+
+
+def _records(table: _Table, root: Path) -> Path | str:
+    place = table.string("place", default=RECORDS)
+    table.done()
+    if "://" not in place:
+        return root / place
+    url = place.rstrip("/") + "/"
+    if not _S3_FOLDER.fullmatch(url):
+        raise SettingsError(f"{table.where}.place: {place!r} is neither a folder nor an s3:// URL with a bucket")
+    return url
 
 
 def _codeartifact(table: _Table) -> CodeArtifactSettings:

@@ -14,7 +14,7 @@ from glue_pkgmgr import verbs
 from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl
 from glue_pkgmgr.errors import GluePkgmgrError
-from glue_pkgmgr.settings import Settings
+from glue_pkgmgr.settings import RECORDS, Settings
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.adapters.metadata import WheelMetadata
     from glue_pkgmgr.adapters.proof import InstallProof
     from glue_pkgmgr.adapters.publish_records import PublishRecordFolder
-    from glue_pkgmgr.adapters.records import RecordFolder
+    from glue_pkgmgr.adapters.records import AppendedRecords
     from glue_pkgmgr.adapters.release_documents import DocumentFolder
     from glue_pkgmgr.adapters.release_reader import ReleaseReader
     from glue_pkgmgr.adapters.s3 import S3Staging
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from glue_pkgmgr.ports import Advisories, Clock, Progress
     from glue_pkgmgr.verbs.allowed_index import AllowedIndex
     from glue_pkgmgr.verbs.deliver import Deliverer
+
+_RECORD_SECONDS = 10  # an S3 that is slower than this for a few kilobytes does not answer at all
 
 
 class Wiring:
@@ -68,11 +70,18 @@ class Wiring:
     def store(self) -> RepositoryAddress:
         return self._settings.codeartifact.store_repository
 
-    @property
-    def records(self) -> RecordFolder:
-        from glue_pkgmgr.adapters.records import RecordFolder
+    @cached_property
+    def records(self) -> AppendedRecords:
+        place = self._settings.records
+        if isinstance(place, Path):
+            from glue_pkgmgr.adapters.records import RecordFolder
 
-        return RecordFolder(self.recorded)
+            return RecordFolder(place)
+        from glue_pkgmgr.adapters.record_bucket import RecordBucket, copy_folder
+
+        copy = copy_folder(cache_folder(self._environ), place, self.clients.endpoint_url("s3"))
+        client = self.clients.client("s3", read_seconds=_RECORD_SECONDS)
+        return RecordBucket(place, client, copy, progress=self._progress)
 
     @property
     def publish_records(self) -> PublishRecordFolder:
@@ -81,12 +90,8 @@ class Wiring:
         return PublishRecordFolder(self.published)
 
     @property
-    def recorded(self) -> Path:
-        return self._settings.root / ".glue-pkgmgr" / "records"
-
-    @property
     def published(self) -> Path:
-        return self.recorded / "published"
+        return self._settings.root / RECORDS / "published"
 
     @property
     def wheel_metadata(self) -> WheelMetadata:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from glue_pkgmgr.core.distribution import parse_filename
 from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl
 from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine, requirements_file
 from glue_pkgmgr.core.names import ProjectName
-from glue_pkgmgr.core.record import LaunchRecord
+from glue_pkgmgr.core.record import LaunchEnd, LaunchRecord, Recorded, RecordedRelease
 from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
 from glue_pkgmgr.core.request import Request
 from glue_pkgmgr.core.runtime import GlueRuntime
@@ -423,8 +423,19 @@ class FakeRecords:
     asked: int = 0
 
     def add(self, record: LaunchRecord) -> None:
-        self.held[record.launch] = record
+        if record.run or record.end:
+            self.complete(record.launch, record.run, record.end)
+        else:
+            self.held[record.launch] = record
+
+    def complete(self, launch: str, run: JobRunId | None, end: LaunchEnd | None = None) -> None:
+        if held := self.held.get(launch):
+            self.held[launch] = replace(held, run=run or held.run, end=end or held.end)
+
+    def read(self, wanted: Callable[[RecordedRelease], bool] | None = None) -> Recorded:
+        self.asked += 1
+        found = (one for one in self.held.values() if wanted is None or any(map(wanted, one.releases)))
+        return Recorded(launches=tuple(found))
 
     def all(self) -> Sequence[LaunchRecord]:
-        self.asked += 1
-        return sorted(self.held.values(), key=lambda record: record.time)
+        return self.read().launches

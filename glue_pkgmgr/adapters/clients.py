@@ -61,20 +61,22 @@ class Clients:
     def __init__(self, environ: Mapping[str, str], region: str) -> None:
         self._environ = environ
         self._region = region
-        self._made: dict[str, Any] = {}
+        self._made: dict[tuple[str, int], Any] = {}
         # boto3 sessions must not make clients in two threads at once; the clients themselves are thread-safe.
         self._lock = Lock()
         self._session: Any = None
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, *, read_seconds: int = _READ_SECONDS) -> Any:
         """Return the client of `service`, a boto3 service name such as `codeartifact`.
+
+        An attempt fails when nothing is heard for `read_seconds`.
 
         Raises: SettingsError when the profile named in the environment does not exist.
         """
         with self._lock:
-            if service not in self._made:
-                self._made[service] = self._make(service)
-            return self._made[service]
+            if (service, read_seconds) not in self._made:
+                self._made[service, read_seconds] = self._make(service, read_seconds)
+            return self._made[service, read_seconds]
 
     def endpoint_url(self, service: str) -> str | None:
         """Return the endpoint that the environment sets for `service`; None leaves it to boto3."""
@@ -83,13 +85,13 @@ class Clients:
         own = f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"
         return self._environ.get(own) or self._environ.get("AWS_ENDPOINT_URL") or None
 
-    def _make(self, service: str) -> Any:
+    def _make(self, service: str, read_seconds: int) -> Any:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
         config = Config(
             connect_timeout=_CONNECT_SECONDS,
-            read_timeout=_READ_SECONDS,
+            read_timeout=read_seconds,
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             max_pool_connections=32,
         )

@@ -1,4 +1,4 @@
-"""`glue-pkgmgr runs`."""
+"""`glue-pkgmgr runs`: what Glue says of the latest runs, or what the records say of the runs with a release."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glue_pkgmgr.cli.help_text import examples
+from glue_pkgmgr.cli.launches import launch_data
 from glue_pkgmgr.cli.output import Table
 from glue_pkgmgr.cli.session import Session
 
@@ -14,18 +15,35 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from glue_pkgmgr.core.job import JobRun
+    from glue_pkgmgr.core.record import RecordedRelease
+    from glue_pkgmgr.project import Project
+    from glue_pkgmgr.verbs.runs import RunUsing
+
+_WARNINGS_SHOWN = 3
 
 
 @click.command(
     "runs",
     short_help="List job runs, newest first.",
-    epilog=examples("glue-pkgmgr runs", "glue-pkgmgr runs taxi"),
+    epilog=examples("glue-pkgmgr runs", "glue-pkgmgr runs taxi", "glue-pkgmgr runs --using 'boto3<1.40'"),
 )
 @click.argument("job", required=False)
+@click.option("--using", metavar="REQUEST", help="Every recorded run with a release that REQUEST names.")
 @click.pass_obj
-def command(session: Session, job: str | None) -> None:
-    """List the latest runs of JOB, by default of every job in the settings, newest first."""
-    runs = session.project().runs(job)
+def command(session: Session, job: str | None, using: str | None) -> None:
+    """List the latest runs of JOB, by default of every job in the settings, newest first.
+
+    With --using, list instead all launches on record that were to run with such a release, installed or of the
+    Glue image. Needs no network unless the records are in S3.
+    """
+    if using:
+        _show_using(session, session.project(), using, job)
+    else:
+        _show_latest(session, session.project(), job)
+
+
+def _show_latest(session: Session, project: Project, job: str | None) -> None:
+    runs = project.runs(job)
     rows = [
         (
             run.id,
@@ -41,6 +59,68 @@ def command(session: Session, job: str | None) -> None:
         {"runs": [run_data(run) for run in runs]},
         Table(("run", "job", "state", "started (UTC)", "seconds", "glue"), rows) if runs else "no runs yet",
     )
+
+
+def _show_using(session: Session, project: Project, request: str, job: str | None) -> None:
+    found = project.runs_using(request, job=job)
+    output = session.output
+    for warning in found.warnings[:_WARNINGS_SHOWN]:
+        output.progress(f"warning: {warning}")
+    if (more := len(found.warnings) - _WARNINGS_SHOWN) > 0:
+        output.progress(f"warning: {more} more; see `glue-pkgmgr doctor`")
+    if output.as_json:
+        data = {
+            "using": request,
+            "jobs": list(found.jobs),
+            "runs": [_using_data(one) for one in reversed(found.runs)],
+            "warnings": list(found.warnings),
+        }
+        output.result(data)
+        return
+    rows = [row for one in reversed(found.runs) for row in _using_rows(one)]
+    if not rows:
+        output.show(f"no run on record has {request}")
+        return
+    output.show(
+        Table(("started (UTC)", "by", "job", "run", "release", "from", "outcome"), rows),
+        f"{len(found.runs)} of {', '.join(found.jobs)}",
+    )
+
+
+def _using_rows(one: RunUsing) -> list[tuple[str, ...]]:
+    launch = one.launch
+    begun = (_time(launch.time), launch.by, launch.job, launch.run or "")
+    return [(*begun, str(release), _origin(release), _outcome(one)) for release in one.releases]
+
+
+def _using_data(one: RunUsing) -> dict[str, object]:
+    end = one.launch.end
+    return {
+        **launch_data(one.launch),
+        "outcome": _outcome(one),
+        "cause": end.cause if end else None,
+        "releases": [
+            {
+                "project": release.project,
+                "version": str(release.version),
+                "from": _origin(release),
+                "sha256": list(release.sha256),
+            }
+            for release in one.releases
+        ],
+    }
+
+
+def _origin(release: RecordedRelease) -> str:
+    return "repository" if release.sha256 else "Glue image"
+
+
+def _outcome(one: RunUsing) -> str:
+    """Return the state a run ended in; otherwise what is known: nobody saw its end, or it may never have begun."""
+    launch = one.launch
+    if launch.end:
+        return launch.end.state.value if launch.end.state else "not started"
+    return "unknown" if launch.run else "not accepted"
 
 
 def run_table(run: JobRun) -> Table:

@@ -1,26 +1,18 @@
-"""A record of one launch: what was to run, who started it, and the exact bytes it may install."""
+"""A record of one launch: what was to run, who started it, the exact bytes it may install, and how it ended."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from packaging.version import Version
 
-from glue_pkgmgr.core.job import Delivery, JobRunId
+from glue_pkgmgr.core.job import Delivery, JobRunId, JobRunState
 from glue_pkgmgr.core.lockfile import Lock, lock_to_toml
-from glue_pkgmgr.core.names import ProjectName, project_name
-from glue_pkgmgr.errors import SettingsError
-
-_FORMAT = 1
-_LAUNCH = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_REQUIRED = ("launch", "job", "glue-version", "request", "releases", "lock-sha256", "by", "time", "delivery")
+from glue_pkgmgr.core.names import ProjectName
+from glue_pkgmgr.core.secret_arguments import without_secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +28,30 @@ class RecordedRelease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchEnd:
+    """How a launch ended. `time` is when that was seen, aware UTC.
+
+    `state` is None when no run was started. `cause` is one sentence, empty after a success; what it says of users
+    in URLs is not kept. `seconds` are those of each phase by its name, such as `waited` or `ran`. `dpu_hours` and
+    `price`, in US dollars, are what the run cost, as far as that is known.
+    """
+
+    time: datetime
+    state: JobRunState | None
+    cause: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    dpu_hours: float | None = None
+    price: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchRecord:
     """One launch. There is no secret in it.
 
-    `launch` is its own id, 32 hexadecimal digits. `run` is None until the start was accepted, and stays so when it
-    was refused or its answer never came. `request` is that of the lock, whose text has the SHA-256 `lock_sha256`.
+    `launch` is its own id, 32 hexadecimal digits, with `-2` and so on for an attempt after the first. `run` is
+    None until the start was accepted, and stays so when it was refused or its answer never came; `end` is None
+    until somebody has seen the end. `request` is that of the lock, whose text has the SHA-256 `lock_sha256`;
+    `allowlist_sha256` is that of the allow-list file. `arguments` are those of the run, by name, without secrets.
     `by` is who launched, `time` when, aware UTC.
     """
 
@@ -54,16 +65,52 @@ class LaunchRecord:
     by: str
     time: datetime
     delivery: Delivery
+    allowlist_sha256: str | None = None
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    end: LaunchEnd | None = None
 
     def installs(self, project: ProjectName, version: Version) -> bool:
         """Whether the run was to install that release from the approved repository."""
         return any(it.sha256 and (it.project, it.version) == (project, version) for it in self.releases)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What the records of a place tell: launches, the oldest first, and all that is wrong there, a sentence each.
+
+    The oldest is the one that was recorded first, whatever the clocks said. `cut_off` are lines that were not
+    written to their end: a killed process, a full disk. `faults` are those that are no entries, and where the
+    chain breaks. `entries` counts the lines; the last has the SHA-256 `head`: whoever notes both elsewhere can
+    tell later that none of them was changed or taken away.
+    """
+
+    launches: tuple[LaunchRecord, ...] = ()
+    faults: tuple[str, ...] = ()
+    cut_off: tuple[str, ...] = ()
+    entries: int = 0
+    head: str = ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that is wrong."""
+        return self.faults + self.cut_off
+
+
 def recorded_launch(
-    launch: str, job: str, lock: Lock, *, by: str, time: datetime, delivery: Delivery
+    launch: str,
+    job: str,
+    lock: Lock,
+    *,
+    by: str,
+    time: datetime,
+    delivery: Delivery,
+    allowlist_sha256: str | None = None,
+    arguments: Mapping[str, str] | None = None,
 ) -> LaunchRecord:
-    """Return the record of a launch of `job` with `lock` that has not been accepted yet."""
+    """Return the record of a launch of `job` with `lock` that has not been accepted yet.
+
+    `arguments` are all that the run gets; what looks like a secret is not kept.
+    """
     return LaunchRecord(
         launch=launch,
         job=job,
@@ -77,100 +124,9 @@ def recorded_launch(
             for pin in lock.pins
         ),
         lock_sha256=hashlib.sha256(lock_to_toml(lock).encode()).hexdigest(),
+        allowlist_sha256=allowlist_sha256,
+        arguments=without_secrets(arguments or {}),
         by=by,
         time=time,
         delivery=delivery,
     )
-
-
-def record_to_json(record: LaunchRecord) -> str:
-    """Return `record` as JSON text: same record, same text."""
-    content = {
-        "format": _FORMAT,
-        "launch": record.launch,
-        "job": record.job,
-        "run": record.run,
-        "glue-version": record.glue_version,
-        "request": list(record.request),
-        "releases": [
-            {"project": one.project, "version": str(one.version), "sha256": list(one.sha256)}
-            for one in record.releases
-        ],
-        "lock-sha256": record.lock_sha256,
-        "by": record.by,
-        "time": record.time.astimezone(UTC).isoformat(),
-        "delivery": record.delivery.value,
-    }
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-def record_from_json(text: str, where: str) -> LaunchRecord:
-    """Return the record in `text`. `where` names it in errors.
-
-    Raises: SettingsError that says where it is no record of a launch, or one of a format that is not known here.
-    """
-    try:
-        content = json.loads(text)
-        if not isinstance(content, dict):
-            raise TypeError("it is no JSON object")
-        if content.get("format") != _FORMAT:
-            raise ValueError(f"its format is {content.get('format')!r}, known is {_FORMAT}")
-        return _record(content)
-    except (KeyError, TypeError, ValueError, SettingsError) as e:
-        said = f"{e.args[0]} is missing" if isinstance(e, KeyError) else str(e)
-        raise SettingsError(
-            f"{where} is no record of a launch: {said}; move it away if it does not belong there"
-        ) from e
-
-
-def _record(content: Mapping[str, Any]) -> LaunchRecord:
-    if absent := [name for name in _REQUIRED if name not in content]:
-        raise KeyError(absent[0])
-    run = content.get("run")
-    return LaunchRecord(
-        launch=_matching(_LAUNCH, content["launch"], "launch"),
-        job=_text(content["job"], "job"),
-        run=None if run is None else JobRunId(_text(run, "run")),
-        glue_version=_text(content["glue-version"], "glue-version"),
-        request=tuple(_text(item, "request") for item in _list(content["request"], "request")),
-        releases=tuple(_release(entry) for entry in _list(content["releases"], "releases")),
-        lock_sha256=_matching(_SHA256, content["lock-sha256"], "lock-sha256"),
-        by=_text(content["by"], "by"),
-        time=_time(content["time"]),
-        delivery=Delivery(content["delivery"]),
-    )
-
-
-def _release(entry: Any) -> RecordedRelease:
-    if not isinstance(entry, dict):
-        raise TypeError(f"releases: {entry!r} is no object")
-    return RecordedRelease(
-        project=project_name(_text(entry["project"], "releases")),
-        version=Version(_text(entry["version"], "releases")),
-        sha256=tuple(_matching(_SHA256, one, "releases: sha256") for one in _list(entry["sha256"], "releases")),
-    )
-
-
-def _time(value: Any) -> datetime:
-    time = datetime.fromisoformat(_text(value, "time"))
-    if time.tzinfo is None:
-        raise ValueError(f"time: {value!r} has no offset from UTC")
-    return time.astimezone(UTC)
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{where}: {value!r} is no text")
-    return value
-
-
-def _list(value: Any, where: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(f"{where}: {value!r} is no list")
-    return value
-
-
-def _matching(pattern: re.Pattern[str], value: Any, where: str) -> str:
-    if not pattern.fullmatch(_text(value, where)):
-        raise ValueError(f"{where}: {value!r} does not match {pattern.pattern}")
-    return str(value)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from glue_pkgmgr.verbs import allowed_index as allowed_index
+    from glue_pkgmgr.verbs import allowlist_file as allowlist_file
     from glue_pkgmgr.verbs import approve as approve
     from glue_pkgmgr.verbs import build as build
     from glue_pkgmgr.verbs import built as built

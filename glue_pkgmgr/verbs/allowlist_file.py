@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from glue_pkgmgr.core.allowlist import parse_allowlist
@@ -18,6 +19,14 @@ def read_text(path: Path) -> str:
         raise SettingsError(f"no allow-list {path}; `glue-pkgmgr init` writes one") from e
     except (OSError, UnicodeDecodeError) as e:
         raise SettingsError(f"cannot read the allow-list {path}: {e}") from e
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of the allow-list at `path`. Raises: SettingsError when it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as e:
+        raise SettingsError(f"cannot read the allow-list {path}: {e.strerror}") from e
 
 
 def write_text(path: Path, text: str) -> None:

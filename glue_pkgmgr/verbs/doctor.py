@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from threading import Thread
 
+from glue_pkgmgr.core.record import Recorded
 from glue_pkgmgr.core.repository import RepositoryAddress, RepositoryLinks
 from glue_pkgmgr.core.runtime import RUNTIMES
 from glue_pkgmgr.errors import GluePkgmgrError
@@ -21,6 +22,9 @@ from glue_pkgmgr.verbs.lock import read_lock, unusable
 
 LONGEST = 45.0
 """Seconds the checks may take: more than the time limit of any process that one of them starts."""
+
+
+_DIGITS = 16  # of a digest: enough to compare by eye
 
 
 class Health(StrEnum):
@@ -186,6 +190,27 @@ def _script_check(job: JobSettings, settings: Settings) -> Callable[[], Verdict]
         return Verdict(Health.WRONG, f"{job.script} is not there", f"correct jobs.{job.key}.script")
 
     return check
+
+
+def recorded_check(read: Callable[[], Recorded]) -> Checks:
+    """Return the check of the records of launches: that all can be read, and none was changed or taken away."""
+
+    def check() -> Verdict:
+        found = read()
+        told = f"{len(found.launches):,} launches in {found.entries:,} entries"
+        if found.warnings:
+            more = f" (and {len(found.warnings) - 1} more)" if len(found.warnings) > 1 else ""
+            if found.faults:
+                return Verdict(
+                    Health.WRONG,
+                    f"{told}; {found.warnings[0]}{more}",
+                    "find out who changed them; compare with a backup",
+                )
+            return Verdict(Health.WARNING, f"{told}; {found.warnings[0]}{more}", "nothing: others are whole")
+        head = f", the last {found.head[:_DIGITS]}…" if found.head else ""
+        return Verdict(Health.OK, f"{told}{head}")
+
+    return {"records": check}
 
 
 def remote_checks(

@@ -1,19 +1,46 @@
-"""Verbs `runs`, `status`, `logs` and `stop`: job runs, afterwards."""
+"""Verbs `runs`, `status`, `logs` and `stop`: job runs, afterwards, and what they were to run with."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from glue_pkgmgr.core.index_url import LONGEST
 from glue_pkgmgr.core.job import JobRun, JobRunId, LogLine
+from glue_pkgmgr.core.record import LaunchRecord, RecordedRelease
+from glue_pkgmgr.core.request import Request
 from glue_pkgmgr.errors import RemoteError, SettingsError
-from glue_pkgmgr.ports import JobLogs, JobService, Staging
+from glue_pkgmgr.ports import JobLogs, JobService, LaunchRecords, Staging
 
 _RUN_ID = re.compile(r"jr_[A-Za-z0-9_]{1,250}")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunUsing:
+    """A recorded launch and the releases of it that were asked for, in the order of its lock."""
+
+    launch: LaunchRecord
+    releases: tuple[RecordedRelease, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsUsing:
+    """Recorded launches with the releases that were asked for, the oldest first.
+
+    `warnings` say what is wrong with the records, a sentence each: while there is one, launches may be missing.
+    """
+
+    runs: tuple[RunUsing, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The Glue names of the jobs, sorted."""
+        return tuple(sorted({one.launch.job for one in self.runs}))
 
 
 def runs(names: Iterable[str], *, jobs: JobService, most: int = 50) -> list[JobRun]:
@@ -21,6 +48,30 @@ def runs(names: Iterable[str], *, jobs: JobService, most: int = 50) -> list[JobR
     there = [name for name in dict.fromkeys(names) if jobs.definition(name) is not None]
     found = [run for name in there for run in jobs.runs(name, most)]
     return sorted(found, key=lambda run: run.started or _LONG_AGO, reverse=True)[:most]
+
+
+def using(request: Request, job: str | None, *, records: LaunchRecords) -> RunsUsing:
+    """Return the recorded launches, of `job` or of all, that have a release which an item of `request` names.
+
+    Extras do not count. Raises: SettingsError when the records cannot be read; RemoteError.
+    """
+    specifiers = {item.project: item.specifier for item in request}
+
+    def wanted(release: RecordedRelease) -> bool:
+        specifier = specifiers.get(release.project)
+        # What ran is no candidate: a pre-release below the limit is below the limit.
+        return specifier is not None and specifier.contains(release.version, prereleases=True)
+
+    recorded = records.read(wanted)
+    # Launches share their releases by the thousand, as one value.
+    asked: dict[int, tuple[RecordedRelease, ...]] = {}
+    found = []
+    for launch in recorded.launches:
+        if job in (None, launch.job):
+            if (key := id(launch.releases)) not in asked:
+                asked[key] = tuple(filter(wanted, launch.releases))
+            found.append(RunUsing(launch=launch, releases=asked[key]))
+    return RunsUsing(runs=tuple(found), warnings=recorded.warnings)
 
 
 def status(run: str, names: Sequence[str], *, jobs: JobService) -> JobRun:

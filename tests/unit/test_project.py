@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -15,7 +16,7 @@ from glue_pkgmgr.core.allowlist import AllowList
 from glue_pkgmgr.core.job import Delivery
 from glue_pkgmgr.core.lockfile import lock_to_toml
 from glue_pkgmgr.core.names import project_name
-from glue_pkgmgr.core.record import LaunchRecord, record_to_json
+from glue_pkgmgr.core.record import LaunchRecord
 from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.errors import NoCapacity, NotApproved, SettingsError
 from glue_pkgmgr.project import Project
@@ -233,7 +234,7 @@ def launching(project: Project) -> Project:
 
 
 def records(project: Project) -> list[LaunchRecord]:
-    return RecordFolder(project.settings.root / ".glue-pkgmgr" / "records").all()
+    return list(RecordFolder(project.settings.root / ".glue-pkgmgr" / "records").all())
 
 
 def test_a_launch_is_recorded_with_its_run(launching: Project) -> None:
@@ -241,7 +242,36 @@ def test_a_launch_is_recorded_with_its_run(launching: Project) -> None:
     (record,) = records(launching)
     assert (record.job, record.run, record.time, record.by) == ("taxi-job", launched.run, NOW, "unknown")
     assert record.installs(project_name("acme"), Version("1.0"))
-    assert "fake-token" not in record_to_json(record)
+    assert record.arguments == launching.settings.job("taxi").arguments
+    allowlist = launching.settings.policy.allowlist.read_bytes()
+    assert record.allowlist_sha256 == hashlib.sha256(allowlist).hexdigest()
+    assert "fake-token" not in (launching.settings.root / ".glue-pkgmgr/records/launches.jsonl").read_text()
+
+
+def test_arguments_are_recorded_without_secrets(launching: Project) -> None:
+    launching.launch("taxi", delivery="index", arguments={"YEAR": "2024", "URL": "https://ann:hunter2@host/"})
+    (record,) = records(launching)
+    assert {name: record.arguments[name] for name in ("YEAR", "URL")} == {"YEAR": "2024", "URL": "****"}
+
+
+def test_launches_are_recorded_where_the_settings_say(launching: Project, tmp_path: Path) -> None:
+    elsewhere = Project(replace(launching.settings, records=tmp_path / "audit"), environ={}, clock=launching.clock)
+    vars(elsewhere._wiring).update(vars(launching._wiring) | {"_settings": elsewhere.settings})
+    elsewhere.launch("taxi", delivery="index")
+    assert [one.job for one in RecordFolder(tmp_path / "audit").all()] == ["taxi-job"]
+    assert records(launching) == []
+
+
+def test_runs_that_used_a_release_are_told_without_a_network(launching: Project) -> None:
+    launched = launching.launch("taxi", delivery="index")
+    found = Project(launching.settings, environ={}).runs_using("Acme<2, other")
+    assert [(one.launch.run, [str(it) for it in one.releases]) for one in found.runs] == [
+        (launched.run, ["acme==1.0"])
+    ]
+    assert (found.jobs, found.warnings) == (("taxi-job",), ())
+    assert launching.runs_using("acme>1", job="taxi").runs == ()
+    with pytest.raises(SettingsError, match="no job 'other'"):
+        launching.runs_using("acme", job="other")
 
 
 def test_nothing_starts_that_cannot_be_recorded(launching: Project) -> None:

@@ -14,15 +14,16 @@ from packaging.version import Version
 
 from glue_pkgmgr.adapters.clients import Clients
 from glue_pkgmgr.adapters.glue import GlueJobs
+from glue_pkgmgr.adapters.record_bucket import RecordBucket
 from glue_pkgmgr.adapters.records import RecordFolder
 from glue_pkgmgr.adapters.s3 import S3Staging
 from glue_pkgmgr.adapters.simple_index import SimpleIndex
 from glue_pkgmgr.adapters.upload import TwineUploader
 from glue_pkgmgr.core.index_url import SHORTEST
-from glue_pkgmgr.core.job import Delivery, JobRunId
+from glue_pkgmgr.core.job import Delivery, JobRunId, JobRunState
 from glue_pkgmgr.core.lockfile import Lock, Pin
 from glue_pkgmgr.core.names import project_name
-from glue_pkgmgr.core.record import LaunchRecord, recorded_launch
+from glue_pkgmgr.core.record import LaunchEnd, LaunchRecord, recorded_launch
 from glue_pkgmgr.core.repository import OriginControls, RepositoryLinks, Status
 from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.errors import IndexAccessError, NotInstallable, RemoteError
@@ -277,17 +278,50 @@ def test_an_index_that_refuses_is_no_empty_page() -> None:
 # LaunchRecords
 
 
-@pytest.fixture(params=["fake", "adapter"])
-def records(request: pytest.FixtureRequest, tmp_path: Path) -> LaunchRecords:
-    return FakeRecords() if request.param == "fake" else RecordFolder(tmp_path / "records")
+@pytest.fixture(params=["fake", "folder", "bucket"])
+def records(request: pytest.FixtureRequest, aws: Clients, tmp_path: Path) -> LaunchRecords:
+    match request.param:
+        case "fake":
+            return FakeRecords()
+        case "folder":
+            return RecordFolder(tmp_path / "records")
+        case _:
+            client = aws.client("s3")
+            client.create_bucket(Bucket=f"records-{tmp_path.name.replace('_', '-')[-50:]}")
+            return RecordBucket(f"s3://records-{tmp_path.name.replace('_', '-')[-50:]}/a/", client, tmp_path)
 
 
-def test_records_come_back_oldest_first_and_the_same_launch_is_one_record(records: LaunchRecords) -> None:
+END = LaunchEnd(time=datetime(2026, 11, 22, 4, tzinfo=UTC), state=JobRunState.FAILED, cause="no space", price=0.44)
+
+
+def test_records_come_back_as_they_were_added_and_the_same_launch_is_one_record(records: LaunchRecords) -> None:
     assert list(records.all()) == []
-    later, earlier = launched("b", hour=2), launched("a", hour=1)
-    for record in (later, earlier, replace(later, run=JobRunId("jr_1"))):
+    first, second = launched("b", hour=2), launched("a", hour=1)
+    accepted = replace(first, run=JobRunId("jr_1"))
+    for record in (first, second, accepted, replace(accepted, end=END)):
         records.add(record)
-    assert list(records.all()) == [earlier, replace(later, run=JobRunId("jr_1"))]
+    assert list(records.all()) == [replace(accepted, end=END), second]
+    assert records.read().warnings == ()
+
+
+def test_a_launch_is_completed_by_whoever_knows_its_id(records: LaunchRecords) -> None:
+    begun = launched("b", hour=2)
+    records.add(begun)
+    records.complete(begun.launch, None)
+    assert list(records.all()) == [begun]
+    records.complete(begun.launch, JobRunId("jr_1"))
+    records.complete(begun.launch, JobRunId("jr_1"), END)
+    records.complete("f" * 32, JobRunId("jr_2"), END)  # begun where its record was kept elsewhere
+    assert list(records.all()) == [replace(begun, run=JobRunId("jr_1"), end=END)]
+    assert records.read().warnings == ()
+
+
+def test_launches_are_chosen_by_their_releases(records: LaunchRecords) -> None:
+    records.add(launched("b", hour=2))
+    records.complete("b" * 32, JobRunId("jr_1"))
+    (found,) = records.read(lambda release: release.project == ACME).launches
+    assert (found.launch, found.run) == ("b" * 32, "jr_1")
+    assert records.read(lambda release: release.project != ACME).launches == ()
 
 
 def launched(digit: str, hour: int) -> LaunchRecord:

@@ -73,7 +73,9 @@ def records(tmp_path):
                 time=begin + timedelta(minutes=number),
                 delivery=Delivery.WHEELS,
             )
-            folder.add(replace(made, run=JobRunId(f"jr_{number}") if number else None))
+            folder.add(made)
+            if number:
+                folder.complete(made.launch, JobRunId(f"jr_{number}"))
 
     return launched
 

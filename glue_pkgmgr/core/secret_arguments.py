@@ -1,0 +1,58 @@
+"""What of a job's arguments may be kept: everything but what looks like a secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from glue_pkgmgr.core.index_url import MASK
+from glue_pkgmgr.core.job import INSTALLER_OPTION, LAUNCH_ID, MODULES
+
+# A `PARTITION_KEY` is hidden as well: its value can be asked of Glue, a secret cannot be unsaid.
+_SECRET_NAME = re.compile(
+    "passw|passphrase|passcode|(?<![a-z])pass(?![a-z])|pwd|secret|token|key|cred|auth|bearer|cookie|signature|private"
+    "|index.?url",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(
+    r"://[^/?#\s]*@"  # a URL with a user, who may have a password
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}"  # an AWS access key
+    r"|\beyJ[\w-]{8}"  # a JSON object in base64: JWT, tokens of CodeArtifact
+    r"|-----BEGIN"
+    r"|(?:pass\w*|pwd|secret|token|key|sig\w*|credential)[\"']?\s*[=:]",  # in a query, a connection text, in JSON
+    re.IGNORECASE,
+)
+# What nobody types: long, of letters in both cases and of digits. Digests in hexadecimal are not.
+_RANDOM = re.compile(r"(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9])(?:[A-Za-z0-9+/]{40}\Z|[A-Za-z0-9+=_-]{32,})", re.ASCII)
+_WORD = re.compile(r"[A-Za-z0-9+=_-]+", re.ASCII)
+_LONGEST = 1024  # characters
+_USER_IN_URL = re.compile(r"(://)[^/?#\s@]*@")
+# Told by the delivery and the releases, or in a field of its own.
+_NOT_KEPT = frozenset({MODULES, INSTALLER_OPTION, LAUNCH_ID})
+
+
+def without_secrets(arguments: Mapping[str, str]) -> dict[str, str]:
+    """Return the arguments of a job with `****` for each value that is, or may be, a secret; sorted by name.
+
+    Names come with `--` or without and are returned without. The arguments that install are left out.
+    """
+    kept = {
+        name.removeprefix("--"): MASK if _secret(name, value) else value
+        for name, value in arguments.items()
+        if f"--{name.removeprefix('--')}" not in _NOT_KEPT
+    }
+    return dict(sorted(kept.items()))
+
+
+def without_users(text: str) -> str:
+    """Return `text`, such as a message, with `****` for users and passwords in URLs, cut after 1024 characters."""
+    return _USER_IN_URL.sub(rf"\1{MASK}@", text)[:_LONGEST]
+
+
+def _secret(name: str, value: str) -> bool:
+    return bool(
+        len(value) > _LONGEST
+        or _SECRET_NAME.search(name)
+        or _SECRET_VALUE.search(value)
+        or any(map(_RANDOM.match, (value, *_WORD.findall(value))))
+    )
