@@ -132,8 +132,7 @@ class Output:
         if self._stdout.isatty():
             self._drawn_table(table.columns, rows)
             return
-        for line in plain_lines(table.columns, rows):
-            self._write(line)
+        self._write("\n".join(plain_lines(table.columns, rows)))
 
     def _drawn_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         from rich import box
@@ -196,6 +195,8 @@ def harmless(text: str) -> str:
 
     Line ends and tabs stay. Log lines, error messages and package names come from others.
     """
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import click
@@ -62,6 +63,9 @@ def _show_latest(session: Session, project: Project, job: str | None) -> None:
 
 
 def _show_using(session: Session, project: Project, request: str, job: str | None) -> None:
+    # A hundred thousand launches are a million objects, none of them garbage: the collector would look at them again
+    # and again. The process ends when they are shown.
+    gc.disable()
     found = project.runs_using(request, job=job)
     output = session.output
     for warning in found.warnings[:_WARNINGS_SHOWN]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 
 from packaging.version import Version
 
@@ -33,15 +34,15 @@ class LaunchEnd:
 
     `state` is None when no run was started. `cause` is one sentence, empty after a success; what it says of users
     in URLs is not kept. `seconds` are those of each phase by its name, such as `waited` or `ran`. `dpu_hours` and
-    `price`, in US dollars, are what the run cost, as far as that is known.
+    `usd`, US dollars, are what the run cost, as far as that is known.
     """
 
     time: datetime
     state: JobRunState | None
     cause: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    dpu_hours: float | None = None
-    price: float | None = None
+    dpu_hours: Decimal | None = None
+    usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
@@ -30,6 +30,7 @@ _FORMAT = 1
 _OPENING = f'{{"format":{_FORMAT},"previous":"'.encode()
 _ENTRY_AT = len(_OPENING) + len(START)
 _LAUNCH, _RUN, _END = (f'","entry":"{entry}","launch":"'.encode() for entry in ("launch", "run", "end"))
+_LAUNCH_ID_AT, _RUN_ID_AT, _END_ID_AT = (_ENTRY_AT + len(entry) for entry in (_LAUNCH, _RUN, _END))
 _RELEASES = b',"releases":'
 _CLOSING = b"}\n"
 _ID = re.compile(r"[0-9a-f]{32}(?:-[0-9]{1,4})?", re.ASCII)
@@ -52,10 +53,7 @@ def launch_line(record: LaunchRecord, previous: str) -> bytes:
             "lock-sha256": record.lock_sha256,
             "allow-list-sha256": record.allowlist_sha256,
             "arguments": dict(record.arguments),
-            "releases": [
-                {"project": one.project, "version": str(one.version), "sha256": list(one.sha256)}
-                for one in record.releases
-            ],
+            "releases": {str(one): list(one.sha256) for one in record.releases},
         },
     )
 
@@ -77,8 +75,8 @@ def end_line(launch: str, run: JobRunId | None, end: LaunchEnd, previous: str) -
             "state": end.state.value if end.state else None,
             "cause": without_users(end.cause),
             "seconds": dict(end.seconds),
-            "dpu-hours": end.dpu_hours,
-            "price": end.price,
+            "dpu-hours": None if end.dpu_hours is None else str(end.dpu_hours),
+            "usd": None if end.usd is None else str(end.usd),
         },
     )
 
@@ -124,32 +122,37 @@ class _Reader:
         self._noted = None if noted in (None, START) else noted.encode()
         self._cut_off: list[str] = []
         self._known: dict[bytes, tuple[RecordedRelease, ...] | None] = {}
-        self._launches: dict[bytes, LaunchRecord] = {}
+        self._launches: dict[bytes, tuple[Mapping[str, Any], tuple[RecordedRelease, ...]]] = {}
         self._runs: dict[bytes, JobRunId] = {}
         self._ends: dict[bytes, LaunchEnd] = {}
         self._faults: list[str] = []
         self._number = 0
         self._head = START.encode()
+        self._expected = _OPENING + self._head
 
     def take(self, line: bytes) -> None:
         """Read the next line."""
         self._number += 1
         try:
-            self._line(line)
+            if line.startswith(self._expected) and line.endswith(_CLOSING):
+                self._entry(line)
+            else:
+                self._odd(line)
+        except json.JSONDecodeError:  # cut off where something in it was closed
+            self._cut()
         except (KeyError, TypeError, ValueError, RecursionError, SettingsError) as e:
             said = f"{e.args[0]} is missing" if isinstance(e, KeyError) else str(e)
             self._fault(f"line {self._number} is no entry: {said[:200]}")
-        self._head = hashlib.sha256(line).hexdigest().encode()
-        if self._head == self._noted:
+        self._head = head = hashlib.sha256(line).hexdigest().encode()
+        self._expected = _OPENING + head
+        if head == self._noted:
             self._noted = None
 
     def recorded(self) -> Recorded:
         """Return all that was read."""
         launches = (
-            replace(launch, run=self._runs.get(id_), end=self._ends.get(id_))
-            if id_ in self._runs or id_ in self._ends
-            else launch
-            for id_, launch in self._launches.items()
+            LaunchRecord(**begun, releases=releases, run=self._runs.get(id_), end=self._ends.get(id_))
+            for id_, (begun, releases) in self._launches.items()
         )
         if self._noted:
             self._fault("lines were taken away at its end: the one that was written last is not there")
@@ -161,35 +164,34 @@ class _Reader:
             head=self._head.decode() if self._number else "",
         )
 
-    def _line(self, line: bytes) -> None:
+    def _odd(self, line: bytes) -> None:
+        """Tell what is wrong with a line that is not written after the one before, or not to its end."""
         if not line.startswith(_OPENING):
             text = line.removesuffix(b"\n")
             if text and _OPENING.startswith(text):
                 return self._cut()
             raise ValueError("it does not begin like one" if text else "it is empty")
-        if len(line) > _ENTRY_AT and line[len(_OPENING) : _ENTRY_AT] != self._head:
+        if len(line) > _ENTRY_AT and not line.startswith(self._expected):
             self._fault(
                 f"line {self._number} was not written after the one that is before it now: one of them was "
                 "changed, or lines were taken away, put in or moved"
             )
         if not line.endswith(_CLOSING):
             return self._cut()
-        try:
-            self._entry(line)
-        except json.JSONDecodeError:  # cut off where something in it was closed
-            self._cut()
+        return self._entry(line)
 
     def _entry(self, line: bytes) -> None:
         if line.startswith(_LAUNCH, _ENTRY_AT):
-            self._launch(line)
-        elif line.startswith(_RUN, _ENTRY_AT):
-            if (id_ := _id(line, _RUN)) in self._launches or self._wanted is None:
+            return self._launch(line)
+        if line.startswith(_RUN, _ENTRY_AT):
+            if (id_ := _id(line, _RUN_ID_AT)) in self._launches or self._wanted is None:
                 self._runs[id_] = JobRunId(_text(_content(line), "run"))
         elif line.startswith(_END, _ENTRY_AT):
-            if (id_ := _id(line, _END)) in self._launches or self._wanted is None:
+            if (id_ := _id(line, _END_ID_AT)) in self._launches or self._wanted is None:
                 self._end(id_, _content(line))
         else:
             raise ValueError("it tells neither a launch, nor its run, nor its end")
+        return None
 
     def _launch(self, line: bytes) -> None:
         # Quotes within a text are escaped: these bytes can only be a name of the outermost object.
@@ -198,11 +200,11 @@ class _Reader:
             releases = self._known[tail]
         except KeyError:
             releases = self._known[tail] = self._asked(_releases(tail))
-        id_ = _id(line, _LAUNCH)
+        id_ = _id(line, _LAUNCH_ID_AT)
         if releases is None:
             self._launches.pop(id_, None)
         else:
-            self._launches[id_] = _record(_content(head + _CLOSING), releases)
+            self._launches[id_] = _begun(_content(head + _CLOSING)), releases
 
     def _asked(self, releases: tuple[RecordedRelease, ...]) -> tuple[RecordedRelease, ...] | None:
         return releases if self._wanted is None or any(map(self._wanted, releases)) else None
@@ -215,8 +217,8 @@ class _Reader:
             state=None if content["state"] is None else JobRunState(content["state"]),
             cause=_text(content, "cause"),
             seconds={name: _number(value, name) for name, value in _object(content, "seconds").items()},
-            dpu_hours=_number_or_none(content, "dpu-hours"),
-            price=_number_or_none(content, "price"),
+            dpu_hours=_decimal(content, "dpu-hours"),
+            usd=_decimal(content, "usd"),
         )
 
     def _cut(self) -> None:
@@ -228,56 +230,51 @@ class _Reader:
         self._faults.append(f"{self._where}: {sentence}")
 
 
-def _id(line: bytes, opening: bytes) -> bytes:
-    begin = _ENTRY_AT + len(opening)
+def _id(line: bytes, begin: int) -> bytes:
     return line[begin : line.index(b'"', begin)]
 
 
 def _content(text: bytes) -> Mapping[str, Any]:
-    content = json.loads(text)
+    content = json.loads(str(text, "ascii"))
     if not isinstance(content, dict):
         raise TypeError("it is no JSON object")
     return content
 
 
-def _record(content: Mapping[str, Any], releases: tuple[RecordedRelease, ...]) -> LaunchRecord:
+def _begun(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a LaunchRecord is made of, as far as it is in `content`: one is made once all is known."""
     allowlist = content["allow-list-sha256"]
     arguments = _object(content, "arguments")
     _texts(list(arguments.values()), "arguments")
-    return LaunchRecord(
-        launch=_matching(_ID, content["launch"], "launch"),
-        job=_text(content, "job"),
-        run=None,
-        glue_version=_text(content, "glue-version"),
-        request=tuple(_texts(content["request"], "request")),
-        releases=releases,
-        lock_sha256=_matching(_SHA256, content["lock-sha256"], "lock-sha256"),
-        allowlist_sha256=None if allowlist is None else _matching(_SHA256, allowlist, "allow-list-sha256"),
-        arguments=arguments,
-        by=_text(content, "by"),
-        time=_time(content, "time"),
-        delivery=Delivery(content["delivery"]),
-    )
+    return {
+        "launch": _matching(_ID, content["launch"], "launch"),
+        "job": _text(content, "job"),
+        "glue_version": _text(content, "glue-version"),
+        "request": tuple(_texts(content["request"], "request")),
+        "lock_sha256": _matching(_SHA256, content["lock-sha256"], "lock-sha256"),
+        "allowlist_sha256": None if allowlist is None else _matching(_SHA256, allowlist, "allow-list-sha256"),
+        "arguments": arguments,
+        "by": _text(content, "by"),
+        "time": _time(content, "time"),
+        "delivery": Delivery(content["delivery"]),
+    }
 
 
 def _releases(tail: bytes) -> tuple[RecordedRelease, ...]:
-    entries = json.loads(tail.removesuffix(_CLOSING))
-    if not isinstance(entries, list):
-        raise TypeError("releases: no list")
-    return tuple(map(_release, entries))
+    releases = _object({"releases": json.loads(str(tail.removesuffix(_CLOSING), "ascii"))}, "releases")
+    return tuple(_release(text, digests) for text, digests in releases.items())
 
 
-def _release(entry: Any) -> RecordedRelease:
-    if not isinstance(entry, dict):
-        raise TypeError(f"releases: {entry!r} is no object")
+def _release(text: str, digests: Any) -> RecordedRelease:
+    project, _, version = text.partition("==")
     try:
-        version = Version(_text(entry, "version"))
+        parsed = Version(version)
     except InvalidVersion as e:
-        raise ValueError(f"releases: {e}") from e
+        raise ValueError(f"releases: {text!r} is no release") from e
     return RecordedRelease(
-        project=project_name(_text(entry, "project")),
-        version=version,
-        sha256=tuple(_matching(_SHA256, one, "releases: sha256") for one in _texts(entry["sha256"], "sha256")),
+        project=project_name(project),
+        version=parsed,
+        sha256=tuple(_matching(_SHA256, one, f"releases: {text}") for one in _texts(digests, f"releases: {text}")),
     )
 
 
@@ -318,8 +315,13 @@ def _number(value: Any, name: str) -> float:
     return value
 
 
-def _number_or_none(content: Mapping[str, Any], name: str) -> float | None:
-    return None if content[name] is None else _number(content[name], name)
+def _decimal(content: Mapping[str, Any], name: str) -> Decimal | None:
+    if content[name] is None:
+        return None
+    try:
+        return Decimal(_text(content, name))
+    except InvalidOperation as e:
+        raise ValueError(f"{name}: {content[name]!r} is no number") from e
 
 
 def _matching(pattern: re.Pattern[str], value: Any, where: str) -> str:

@@ -16,7 +16,7 @@ from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.local.jobs.environment import base_environment, clone
 from glue_pkgmgr.local.jobs.glue import Image
 from glue_pkgmgr.local.jobs.interpreters import python_for
-from tests.bench import check, lock, mirror, publish
+from tests.bench import check, lock, mirror, publish, records
 from tests.bench.measure import REPETITIONS, Line, Sample, noise, repeated, timed
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +69,7 @@ def measured(output: Output) -> Iterator[Line]:
         ("lock beside uv", locking),
         ("mirror sync beside a loop of copies", mirroring),
         ("publish beside twine", publishing),
+        ("records of launches", recording),
     ):
         output.progress(f"measuring {what}")
         yield from measure()
@@ -192,6 +193,20 @@ def publishing() -> Iterator[Line]:
     yield Line("publish: proof by installing it", "", found.proof.text("s"), None)
     again = found.again.median < publish.AGAIN_PROMISE
     yield Line("publish when all is there", f"< {publish.AGAIN_PROMISE:.0f} s", found.again.text("s"), again)
+
+
+def recording() -> Iterator[Line]:
+    """Ask a hundred thousand launches for a release, and add one more."""
+    found = records.records()
+    for what, sample, promise in (
+        ("a release in one of 100", found.some, records.PROMISE),
+        ("a release in none", found.none, records.PROMISE),
+        ("a release in all", found.all, None),
+    ):
+        name = f"runs --using {what}, {records.LAUNCHES:,} launches"
+        kept = None if promise is None else sample.median < promise
+        yield Line(name, f"< {promise:.0f} s" if promise else "", sample.text("s"), kept)
+    yield Line("one record written", "", found.append.text("ms", 1000), None)
 
 
 def seconds(words: Sequence[str | Path], folder: Path = ROOT) -> float:

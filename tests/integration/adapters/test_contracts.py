@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -291,7 +292,9 @@ def records(request: pytest.FixtureRequest, aws: Clients, tmp_path: Path) -> Lau
             return RecordBucket(f"s3://records-{tmp_path.name.replace('_', '-')[-50:]}/a/", client, tmp_path)
 
 
-END = LaunchEnd(time=datetime(2026, 11, 22, 4, tzinfo=UTC), state=JobRunState.FAILED, cause="no space", price=0.44)
+END = LaunchEnd(
+    time=datetime(2026, 11, 22, 4, tzinfo=UTC), state=JobRunState.FAILED, cause="no space", usd=Decimal("0.44")
+)
 
 
 def test_records_come_back_as_they_were_added_and_the_same_launch_is_one_record(records: LaunchRecords) -> None:

@@ -93,7 +93,7 @@ def test_records_are_lines_of_one_file(tmp_path: Path) -> None:
     folder.complete(RECORD.launch, JobRunId("jr_1"))
     lines = (tmp_path / "a" / "records" / "launches.jsonl").read_text().splitlines()
     assert len(lines) == 2
-    assert lines[0].endswith("]}")
+    assert lines[0].endswith('"boto3==1.40.61":[]}}')
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
