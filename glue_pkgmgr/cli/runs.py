@@ -13,6 +13,7 @@ from glue_pkgmgr.cli.output import Table
 from glue_pkgmgr.cli.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from glue_pkgmgr.core.job import JobRun
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs.runs import RunUsing
 
 _WARNINGS_SHOWN = 3
+_JOBS_NAMED = 10
 
 
 @click.command(
@@ -63,8 +65,8 @@ def _show_latest(session: Session, project: Project, job: str | None) -> None:
 
 
 def _show_using(session: Session, project: Project, request: str, job: str | None) -> None:
-    # A hundred thousand launches are a million objects, none of them garbage: the collector would look at them again
-    # and again. The process ends when they are shown.
+    # A hundred thousand launches are a million objects, none of them garbage: the collector would look at them
+    # again and again. The process ends when they are shown.
     gc.disable()
     found = project.runs_using(request, job=job)
     output = session.output
@@ -87,8 +89,13 @@ def _show_using(session: Session, project: Project, request: str, job: str | Non
         return
     output.show(
         Table(("started (UTC)", "by", "job", "run", "release", "from", "outcome"), rows),
-        f"{len(found.runs)} of {', '.join(found.jobs)}",
+        f"{len(found.runs):,} run{'' if len(found.runs) == 1 else 's'} of {_names(found.jobs)}",
     )
+
+
+def _names(jobs: Sequence[str]) -> str:
+    more = len(jobs) - _JOBS_NAMED
+    return ", ".join(jobs[:_JOBS_NAMED]) + (f" and {more} more jobs" if more > 0 else "")
 
 
 def _using_rows(one: RunUsing) -> list[tuple[str, ...]]:
@@ -103,6 +110,7 @@ def _using_data(one: RunUsing) -> dict[str, object]:
         **launch_data(one.launch),
         "outcome": _outcome(one),
         "cause": end.cause if end else None,
+        "usd": str(end.usd) if end and end.usd is not None else None,
         "releases": [
             {
                 "project": release.project,

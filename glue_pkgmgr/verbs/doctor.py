@@ -197,7 +197,10 @@ def recorded_check(read: Callable[[], Recorded]) -> Checks:
 
     def check() -> Verdict:
         found = read()
-        told = f"{len(found.launches):,} launches in {found.entries:,} entries"
+        if not found.entries and not found.warnings:
+            return Verdict(Health.OK, "no launch yet")
+        told = f"{_counted(len(found.launches), 'launch', 'launches')} in "
+        told += _counted(found.entries, "entry", "entries")
         if found.warnings:
             more = f" (and {len(found.warnings) - 1} more)" if len(found.warnings) > 1 else ""
             if found.faults:
@@ -207,10 +210,13 @@ def recorded_check(read: Callable[[], Recorded]) -> Checks:
                     "find out who changed them; compare with a backup",
                 )
             return Verdict(Health.WARNING, f"{told}; {found.warnings[0]}{more}", "nothing: others are whole")
-        head = f", the last {found.head[:_DIGITS]}…" if found.head else ""
-        return Verdict(Health.OK, f"{told}{head}")
+        return Verdict(Health.OK, f"{told}, the last {found.head[:_DIGITS]}…")
 
     return {"records": check}
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def remote_checks(

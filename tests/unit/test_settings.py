@@ -75,6 +75,20 @@ def test_what_may_be_left_out_has_its_default() -> None:
     settings = parse_settings(tomllib.loads(TEXT.partition("[policy]")[0]), ROOT / "x.toml")
     assert settings.policy.minimum_age == timedelta(days=7)
     assert (settings.bundles, settings.jobs, settings.projects) == ({}, {}, ())
+    assert settings.records == ROOT / ".glue-pkgmgr/records"
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ("audit/launches", ROOT / "audit/launches"),
+        ("/var/audit", Path("/var/audit")),
+        ("s3://audit", "s3://audit/"),
+        ("s3://audit/team//", "s3://audit/team/"),
+    ],
+)
+def test_records_are_kept_in_a_folder_or_in_s3(written: str, place: Path | str) -> None:
+    assert parse("[publish]", f'[records]\nplace = "{written}"\n[publish]').records == place
 
 
 @pytest.mark.parametrize(("upstream", "is_open"), [("none", False), ("open", True)])
@@ -148,6 +162,13 @@ def test_the_approved_repository_has_the_store_behind_it_only_if_the_settings_sa
         ("workers = 3", "timeout-minutes = 10081", "timeout-minutes: 10081 is above 10080"),
         ('"b" }', "3 }", "arguments.S3_BUCKET: 3 is not a text; Glue arguments are texts"),
         ("[publish]", "[publish.x]", "unknown key 'x'"),
+        (
+            "[publish]",
+            '[records]\nplace = "http://x/"\n[publish]',
+            "records.place: 'http://x/' is neither a folder nor",
+        ),
+        ("[publish]", '[records]\nplace = "s3://"\n[publish]', "an s3:// URL with a bucket"),
+        ("[publish]", '[records]\nplcae = "x"\n[publish]', "records: unknown key 'plcae'; did you mean 'place'"),
     ],
 )
 def test_a_wrong_setting_is_told_with_its_place_and_the_rule(old: str, new: str, expected: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from glue_pkgmgr.core.lockfile import lock_to_toml
+from glue_pkgmgr.core.record import Recorded
 from glue_pkgmgr.core.repository import RepositoryLinks
 from glue_pkgmgr.errors import RemoteError
 from glue_pkgmgr.verbs.doctor import (
@@ -16,11 +17,13 @@ from glue_pkgmgr.verbs.doctor import (
     Verdict,
     diagnose,
     machine_checks,
+    recorded_check,
     remote_checks,
     settings_checks,
     unknown,
 )
 from tests.stand_in import sample_settings
+from tests.unit.core.test_record import RECORD
 from tests.unit.verbs.locks import NOW, lock, pin
 
 FINE = Verdict(Health.OK, "fine")
@@ -120,6 +123,22 @@ def test_absent_files_of_the_settings_are_found(settings):
     assert found["allow-list"].health is Health.WRONG
     assert found["lock taxi"] == Verdict(Health.WARNING, "no lock for Glue 5.1 yet", "glue-pkgmgr lock taxi")
     assert found["script taxi"].health is Health.WRONG
+
+
+def test_records_that_are_whole_are_told_with_what_to_compare_later():
+    whole = Recorded(launches=(RECORD,), entries=2, head="ab" * 32)
+    assert verdicts(recorded_check(lambda: whole))["records"] == Verdict(
+        Health.OK, "1 launch in 2 entries, the last abababababababab…"
+    )
+    assert verdicts(recorded_check(Recorded))["records"] == Verdict(Health.OK, "no launch yet")
+
+
+def test_a_broken_chain_is_wrong_and_a_line_that_was_cut_off_a_warning():
+    cut = Recorded(cut_off=("line 7 is cut off",), entries=7)
+    assert verdicts(recorded_check(lambda: cut))["records"].health is Health.WARNING
+    broken = verdicts(recorded_check(lambda: replace(cut, faults=("line 5 was changed",))))["records"]
+    assert broken.health is Health.WRONG
+    assert broken.detail == "0 launches in 7 entries; line 5 was changed (and 1 more)"
 
 
 def test_a_damaged_lock_is_wrong(settings):

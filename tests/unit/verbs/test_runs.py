@@ -4,11 +4,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine
+from glue_pkgmgr.core.job import Delivery, JobRun, JobRunId, JobRunState, LogLine
+from glue_pkgmgr.core.record import LaunchRecord, recorded_launch
+from glue_pkgmgr.core.request import parse_request
 from glue_pkgmgr.errors import SettingsError
-from glue_pkgmgr.verbs.runs import forget_secret, logs, runs, status, stop
-from tests.fakes import FakeJobs, FakeLogs, FakeStaging
-from tests.unit.verbs.locks import NOW
+from glue_pkgmgr.verbs.runs import forget_secret, logs, runs, status, stop, using
+from tests.fakes import FakeJobs, FakeLogs, FakeRecords, FakeStaging
+from tests.unit.verbs.locks import NOW, lock, pin
 
 
 def run(
@@ -50,6 +52,35 @@ def test_an_unknown_run_is_told_with_the_jobs_looked_at(jobs: FakeJobs) -> None:
         status("jr_9", ["a", "b"], jobs=jobs)
     with pytest.raises(SettingsError, match="there is none"):
         status("jr_9", [], jobs=jobs)
+
+
+def recorded(number: int, job: str, *releases: str) -> LaunchRecord:
+    image = "" if number == 3 else "a"
+    held = lock(*(pin(one, image) for one in releases))
+    return recorded_launch(f"{number:032x}", job, held, by="ann", time=NOW, delivery=Delivery.WHEELS)
+
+
+@pytest.mark.parametrize(
+    ("request_", "found"),
+    [
+        ("boto3<1.40", {1: ["boto3==1.39.9"], 4: ["boto3==1.39.0rc1"]}),
+        ("Boto3 ==1.40.61", {2: ["boto3==1.40.61"], 3: ["boto3==1.40.61"]}),
+        ("boto3[crt]==1.40.61,other", {2: ["boto3==1.40.61"], 3: ["boto3==1.40.61"]}),
+        ("a.b,boto3<1", {1: ["a-b==2.0"]}),
+        ("a_b<3,boto3<1.40", {1: ["a-b==2.0", "boto3==1.39.9"], 4: ["boto3==1.39.0rc1"]}),
+        ("acme", {}),
+    ],
+)
+def test_runs_are_found_by_the_releases_they_were_to_have(request_: str, found: dict[int, list[str]]) -> None:
+    records = FakeRecords()
+    records.add(recorded(1, "x", "a-b==2.0", "boto3==1.39.9"))
+    records.add(recorded(2, "y", "boto3==1.40.61"))
+    records.add(recorded(3, "x", "boto3==1.40.61"))
+    records.add(recorded(4, "x", "boto3==1.39.0rc1"))
+    told = using(parse_request(request_), None, records=records)
+    assert {int(one.launch.launch, 16): [str(it) for it in one.releases] for one in told.runs} == found
+    of_x = using(parse_request(request_), "x", records=records)
+    assert [one for one in told.runs if one.launch.job == "x"] == list(of_x.runs)
 
 
 def test_logs_are_what_there_is_now() -> None:
