@@ -109,38 +109,43 @@ def status(session: Session, state: Path | None) -> None:
 _FAULT_HELP = """Let the stand-in do wrong, so that you see what your code does then.
 
     The RULEs take the place of those before; without one, show what is in force. All end with `local down`.
-    A rule is TOPIC[:KEY]=VALUE, and with *N at its end it happens N times only.
+    A rule is TOPIC[:KEY]=VALUE; with *N at its end it happens N times only. A time is 250ms, 30s or 5m.
 
     \b
-    Calls: SERVICE[:OPERATION]=ANSWER, and `index:page`, `index:file`, `index:upload`, or `all` for every call
-      503              an HTTP status, in the service's own shape: 403, 429, 500, 502, 503; index: 401, 404 too
-      ThrottlingException    an error code of the service
-      lost             done, but the connection ends without an answer
-      dropped          the connection ends, and nothing is done
-      50ms             takes so much longer; a time is 250ms, 30s, 5m
-      ok*3             three times as usual: the rules after it begin then
+    Calls: SERVICE[:OPERATION]=ANSWER; index:page, index:file; all
+      glue:StartJobRun=503   a status, in the service's own shape: 403, 429, 500,
+                             502, 503; the index has 401 and 404 too
+      sts=ExpiredToken       an error code of the service
+      s3:PutObject=lost      it is done, and the connection ends unanswered
+      s3:PutObject=dropped   nothing is done, and the connection ends
+      all=50ms               it takes so much longer
+      glue:GetJob=ok*3       as usual: the rules after this one begin later
 
     \b
-    Job runs that start from now on
-      run:waiting=60         WAITING for so long, and so on for starting; `ever` does not end
-      run:end=EXPIRED        executes nothing, and ends so: any state in which a run ends
-      run:running=5s         executes nothing, and is RUNNING for so long
-      run:line=TEXT          executes nothing, and has this line in its log; error-line, lines=N, huge-line=N
-      run:end-after-script=TIMEOUT    really runs, and ends so whatever its script did
-      run:message=TEXT       the error message of either end
-      run:state=PAUSED       tells this state instead of RUNNING
-      run:seconds=600        tells this execution time
+    Job runs that are started from now on
+      run:waiting=5m         WAITING for so long, or `ever`
+      run:starting=5s        STARTING for so long, or `ever`
+      run:end=EXPIRED        execute nothing, and end in this state
+      run:running=5s         execute nothing, and be RUNNING for so long
+      run:line=TEXT          execute nothing, and have this line in the log;
+                             also error-line=TEXT, lines=N, huge-line=BYTES
+      run:end-after-script=TIMEOUT
+                             execute all, and end in this state
+      run:message=TEXT       the error message at either end
+      run:state=PAUSED       tell this state instead of RUNNING
+      run:seconds=600        tell this execution time
 
     \b
     Tokens of the index
-      token:dies=install     all minted so far die when a run begins; `now`; 30s: so long after being minted
+      token:dies=install     all die when a run begins; also now, or 30s: so long
+                             after each was minted
       token:answer=404       how the index refuses a token, instead of 401
 
     \b
     Logs of runs
-      logs:missing=30        no log group for so long after the next run begins; or `ever`
-      logs:late=5s           each line arrives so much later
-      logs:mixed=500ms       every second line does, so that lines arrive out of order
+      logs:missing=30        no log group until so long after the next run begins
+      logs:late=5s           lines arrive so much later
+      logs:mixed=500ms       every second line arrives so much later
       logs:endings=crlf      lines end with CR LF
     """
 
@@ -151,7 +156,7 @@ _FAULT_HELP = """Let the stand-in do wrong, so that you see what your code does 
     short_help="Let it do wrong, to see what your code does then.",
     epilog=examples(
         "glue-pkgmgr local fault glue:StartJobRun=503*2 all=50ms",
-        "glue-pkgmgr local fault run:end=FAILED run:message='Command failed with exit code 10'",
+        "glue-pkgmgr local fault run:end=FAILED 'run:message=exit code 10'",
         "glue-pkgmgr local fault --clear",
     ),
 )

@@ -251,8 +251,10 @@ def test_an_expired_token_is_named_wherever_we_are_the_client(evidence):
         assert "error: " in evidence.said[name].splitlines()[-1]
         assert re.search("token|401", evidence.said[name].splitlines()[-1]), evidence.said[name]
     for name in ("expired requirements", "expired index"):
-        # pip keeps the 401 of an index page to itself, in the stand-in as on Glue.
+        # pip tells of the 401 of an index page in the log only, in the stand-in as on Glue.
         assert "(from versions: none)" in evidence.record(name)["ErrorMessage"]
+        log = json.dumps(evidence.workspace.told("logs", evidence.runs[name]))
+        assert "WARNING: 401 Error, Credentials not correct for" in log
 
 
 def test_a_run_nobody_follows_loses_its_requirements_file_when_somebody_looks(road):

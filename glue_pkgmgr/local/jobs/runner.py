@@ -276,6 +276,8 @@ class JobRunner:
             # requirements file or an option names.
             "PIP_INDEX_URL": (self.folder / "no-index").as_uri(),
         }
+        # Glue's pip asks for a password, hears nothing, and tells of the 401; told not to ask, it is silent.
+        del environment["PIP_NO_INPUT"]
         command = [str(self._python), "-m", "pip", "install", *arguments]
         with subprocess.Popen(
             command,
