@@ -76,7 +76,7 @@ class Wiring:
         if isinstance(place, Path):
             from glue_pkgmgr.adapters.records import RecordFolder
 
-            return RecordFolder(place)
+            return RecordFolder(place, self._progress)
         from glue_pkgmgr.adapters.record_bucket import RecordBucket, copy_folder
 
         copy = copy_folder(cache_folder(self._environ), place, self.clients.endpoint_url("s3"))

@@ -62,6 +62,7 @@ class RecordBucket(AppendedRecords):
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(progress)
         parts = urlsplit(url)
         self._url = f"{url}{_FOLDER}"
         self._bucket = parts.netloc
@@ -69,7 +70,6 @@ class RecordBucket(AppendedRecords):
         self._client = client
         self._copy = copy / "launches.jsonl"
         self._state = copy / "copied.json"
-        self._progress = progress
         self._sleep = sleep
         self._now = now
         self._head: tuple[int, str] | None = None  # number and digest of the last entry that we know of

@@ -17,19 +17,27 @@ from glue_pkgmgr.core.job import JobRunId
 from glue_pkgmgr.core.record import LaunchEnd, LaunchRecord, Recorded
 from glue_pkgmgr.core.record_lines import Wanted, end_line, entry_line, previous_of, read_lines, run_line
 from glue_pkgmgr.errors import SettingsError
+from glue_pkgmgr.ports import Progress, silent
 
 _LINES = "launches.jsonl"
 _HEAD = "launches.head"
 _PATIENCE = 30.0  # seconds; whoever holds the lock appends one line
 _LONGEST_PAUSE = 0.01
 _BLOCK = 64 * 1024
+_WARNINGS_TOLD = 3
 
 MakeLine = Callable[[str], bytes]
 """Makes a line that names the digest it is given, that of the line before."""
 
 
 class AppendedRecords(ABC):
-    """Records that are only ever appended to; satisfies `ports.LaunchRecords`."""
+    """Records that are only ever appended to; satisfies `ports.LaunchRecords`.
+
+    Whoever asks for `all` is told by `progress` what is wrong with them.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
 
     def add(self, record: LaunchRecord) -> None:
         """Append what is new of `record`: that it ended, else its run, else that it begins."""
@@ -44,7 +52,10 @@ class AppendedRecords(ABC):
 
     def all(self) -> tuple[LaunchRecord, ...]:
         """Return every launch, the oldest first."""
-        return self.read().launches
+        found = self.read()
+        for warning in found.warnings[:_WARNINGS_TOLD]:
+            self._progress(f"warning: {warning}; see `glue-pkgmgr doctor`")
+        return found.launches
 
     @abstractmethod
     def read(self, wanted: Wanted | None = None) -> Recorded:
@@ -60,7 +71,8 @@ class RecordFolder(AppendedRecords):
     Beside it, `launches.head` holds the digest of the last line: it tells when lines are taken away at the end.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, progress: Progress = silent) -> None:
+        super().__init__(progress)
         self._path = path
         self._lines = path / _LINES
         self._noted = path / _HEAD

@@ -217,6 +217,15 @@ def test_lines_of_others_are_told_and_the_next_goes_on(
     assert ids(folder) == [1, 2, 3]
 
 
+def test_whoever_asks_for_all_launches_is_told_what_is_wrong(folder: RecordFolder, tmp_path: Path) -> None:
+    with (tmp_path / "launches.jsonl").open("ab") as lines:
+        lines.write(b"garbage\n" * 9)
+    told: list[str] = []
+    assert len(RecordFolder(tmp_path, told.append).all()) == 1
+    assert len(told) == 3
+    assert "line 2 is no entry: it does not begin like one; see `glue-pkgmgr doctor`" in told[0]
+
+
 def test_nothing_is_recorded_where_nothing_was_launched(tmp_path: Path) -> None:
     assert RecordFolder(tmp_path / "absent").all() == ()
     assert not (tmp_path / "absent").exists()

@@ -556,7 +556,8 @@ def test_unlocked_releases_tell_the_launches_that_were_to_install_them() -> None
         record = recorded_launch(
             f"{hour:032x}", "taxi-job", locked, by="ann", time=NOW + timedelta(hours=hour), delivery=Delivery.INDEX
         )
-        world.records.add(replace(record, run=JobRunId(f"jr_{hour}")))
+        world.records.add(record)
+        world.records.complete(record.launch, JobRunId(f"jr_{hour}"))
     found = {str(one): [launch.run for launch in one.used_by] for one in world.sync().unlocked}
     # b==1.0 came from the Glue image in that run, not from the repository.
     assert found == {"a==1.0": ["jr_0"], "b==1.0": []}
