@@ -25,7 +25,7 @@ from tests.integration.adapters.distributions import wheel
 
 FILES = 10
 MODULES, MODULE_SIZE = 20, 20_000  # bytes: what people write
-LIBRARY_SIZES = (12_000_000, 120_000)  # bytes, about: what compilers make
+LIBRARY_SIZES = (12_000_000, 120_000)  # bytes, about: what compilers make; of the first, speed is promised
 FIRST_PROMISE = 1.3  # times a bare `twine upload`, the proof left aside
 AGAIN_PROMISE = 1.0  # seconds
 _LONGEST = 120.0  # seconds, for any one process
