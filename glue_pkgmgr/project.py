@@ -15,7 +15,6 @@ from packaging.version import Version
 from glue_pkgmgr import verbs
 from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl, token_lifetime
 from glue_pkgmgr.core.names import ProjectName, project_name
-from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.request import Request, parse_items, parse_request
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import GluePkgmgrError, NotApproved, NotInstallable, SettingsError
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.built_project import BuiltProject
     from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
     from glue_pkgmgr.core.lockfile import Lock, Pin
+    from glue_pkgmgr.core.policy import Policy
     from glue_pkgmgr.core.publish_plan import PublishPlan
     from glue_pkgmgr.core.publish_record import PublishRecord
     from glue_pkgmgr.core.release_checks import Finding as ReleaseFinding

@@ -9,16 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from glue_pkgmgr.core.allowlist import AllowList
 from glue_pkgmgr.core.licence import LicenceRule, parse_licence_rule
 from glue_pkgmgr.core.names import ProjectName, project_name
-from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import Request, parse_items
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import SettingsError
+
+if TYPE_CHECKING:
+    from glue_pkgmgr.core.allowlist import AllowList
+    from glue_pkgmgr.core.policy import Policy
 
 T = TypeVar("T")
 
@@ -88,6 +90,8 @@ class PolicySettings:
 
     def rules(self, allowlist: AllowList, runtime: GlueRuntime, now: datetime) -> Policy:
         """Return the rules in force for one Glue version at the moment `now` (aware UTC)."""
+        from glue_pkgmgr.core.policy import Policy  # here: many verbs need no rules
+
         return Policy(
             allowlist=allowlist,
             internal=self.internal,

@@ -14,6 +14,7 @@ from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.ports import LaunchRecords, PackageIndex, Progress, Repositories
+from glue_pkgmgr.verbs.at_once import at_once
 from glue_pkgmgr.verbs.bring import Bringing, Controls, set_controls, to_bring
 from glue_pkgmgr.verbs.mirrored import (
     Deviation,
@@ -23,7 +24,6 @@ from glue_pkgmgr.verbs.mirrored import (
     Places,
     Presence,
     Unlocked,
-    at_once,
     pins_of,
 )
 

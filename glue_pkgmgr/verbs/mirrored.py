@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeVar
 
 from packaging.version import Version
 
@@ -18,12 +16,7 @@ from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, Statu
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.errors import GluePkgmgrError, NotInstallable
 from glue_pkgmgr.ports import Asset, Repositories
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-AT_ONCE = 32
-"""Calls under way at the same time: a call to a region far away is mostly waiting."""
+from glue_pkgmgr.verbs.at_once import at_once
 
 
 class Presence(StrEnum):
@@ -268,15 +261,3 @@ def _would_be_taken(filename: str, pin: Pin, runtimes: Collection[GlueRuntime]) 
     except InvalidFilename:  # a signature, say: no installer takes it
         return False
     return any(runtime.rank(tags) is not None for runtime in runtimes)
-
-
-def at_once(work: Callable[[T], R], items: Iterable[T], most: int = AT_ONCE) -> list[R]:
-    """Return what `work` gives for each item, in their order, up to `most` at the same time.
-
-    The first error, or an interrupt, ends it: what has not begun by then does not begin.
-    """
-    pool = ThreadPoolExecutor(most)
-    try:
-        return list(pool.map(work, items))
-    finally:
-        pool.shutdown(cancel_futures=True)

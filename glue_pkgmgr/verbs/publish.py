@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from threading import local
+from typing import TYPE_CHECKING
 
 from packaging.metadata import parse_email
 from packaging.version import Version
 
 from glue_pkgmgr.core.built_file import BuiltFile
-from glue_pkgmgr.core.built_project import BuildInputs
 from glue_pkgmgr.core.distribution import InvalidFilename, parse_filename
 from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl
 from glue_pkgmgr.core.names import ProjectName, Release
@@ -48,7 +48,10 @@ from glue_pkgmgr.ports import (
     PublishRecords,
     Repositories,
 )
-from glue_pkgmgr.verbs.mirrored import at_once
+from glue_pkgmgr.verbs.at_once import at_once
+
+if TYPE_CHECKING:
+    from glue_pkgmgr.core.built_project import BuildInputs
 
 _PATIENCE = timedelta(seconds=60)  # CodeArtifact usually shows an upload within a second
 _FIRST_PAUSE = 0.1  # seconds

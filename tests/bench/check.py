@@ -16,7 +16,7 @@ from packaging.version import Version
 from glue_pkgmgr.core.lockfile import Lock, LockedFile, Pin, lock_to_toml
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.runtime import glue_runtime
-from tests.bench.measure import REPETITIONS, Sample, timed
+from tests.bench.measure import REPETITIONS, Sample, installed, timed
 
 APPROVALS = 10_000
 PROMISE = 0.3  # seconds after the start of Python
@@ -57,10 +57,7 @@ class Checks:
 
 
 def checks() -> Checks:
-    """Measure all four, taking turns, where no endpoint answers.
-
-    Compiled modules are kept, whatever the environment says, as in every installed copy.
-    """
+    """Measure all four, taking turns, where no endpoint answers."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         write_project(folder)
@@ -107,7 +104,7 @@ def _lock() -> Lock:
 
 def unreachable(environ: Mapping[str, str]) -> dict[str, str]:
     """Return `environ` with every endpoint at a port on which nobody listens, and compiled modules kept."""
-    kept = {k: v for k, v in environ.items() if not k.startswith("AWS_") and k != "PYTHONDONTWRITEBYTECODE"}
+    kept = {k: v for k, v in installed(environ).items() if not k.startswith("AWS_")}
     nobody = dict.fromkeys(("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "HTTP_PROXY", "HTTPS_PROXY"), _NOBODY)
     keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "none")
     return {**kept, **nobody, **keys, "PIP_INDEX_URL": f"{_NOBODY}/simple/", "PIP_CONFIG_FILE": os.devnull}

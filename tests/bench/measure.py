@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 REPETITIONS = 5
@@ -52,3 +52,8 @@ def repeated(action: Callable[[], float], times: int = REPETITIONS) -> Sample:
 def noise() -> Sample:
     """Return the seconds of the same piece of work, again and again: on a quiet machine all equal."""
     return repeated(lambda: timed(lambda: sum(n * n for n in range(1_000_000))))
+
+
+def installed(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `environ` without what keeps Python from keeping compiled modules: every installed copy has them."""
+    return {name: value for name, value in environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -6,6 +6,7 @@ import json
 import sys
 import tarfile
 import textwrap
+import zipfile
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -138,6 +139,21 @@ def test_uv_publishes_and_installs(client, tmp_path):
     )
     assert (target / "night_shift.py").is_file()
     assert (target / "more_itertools-10.8.0.dist-info").is_dir()
+
+
+def test_pip_and_uv_install_what_publish_has_published(client, tmp_path):
+    (record,) = client.road.told["publish"]["published"]
+    (wheel,) = [one for one in (*record["uploaded"], *record["already"]) if one["filename"].endswith(".whl")]
+    release = ("--no-deps", "--index-url", client.index_url(), "glueutils==0.2.0")
+    for name, command in (
+        ("pip", (sys.executable, "-m", "pip", "install", "-q")),
+        ("uv", ("uv", "pip", "install", "-q", "--no-cache", "--python", sys.executable)),
+    ):
+        target = tmp_path / name
+        client.run(*command, "--target", str(target), *release)
+        with zipfile.ZipFile(client.road.workspace.folder / wheel["path"]) as published:
+            module = "glueutils/__init__.py"
+            assert (target / module).read_bytes() == published.read(module)
 
 
 def test_pip_is_told_that_a_release_nobody_mirrored_is_not_there(client, tmp_path):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -200,5 +202,20 @@ def test_the_projects_of_the_settings_are_built_and_published_by_their_requireme
             'dependencies = ["boto3>=1.24", "more-itertools>=10"]', f"dependencies = {requires}"
         )
         (folder / "pyproject.toml").write_text(project)
+    git = ("git", "-c", "user.name=ann", "-c", "user.email=ann@example.com")
+    for words in (["init", "-q"], ["add", "zebra", "base"], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], cwd=command.folder, check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], cwd=command.folder, check=True, capture_output=True)
+    commit = head.stdout.decode().strip()
     records = told(ours(command, "--json", "publish"))["published"]
     assert [(one["project"], len(one["uploaded"])) for one in records] == [("base", 2), ("zebra", 2)]
+    for one in records:
+        assert one["commit"]["id"] == commit
+        assert one["index"].endswith("/approved/simple/")
+        assert datetime.fromisoformat(one["time"]).utcoffset() == timedelta(0)
+        for file in one["uploaded"]:
+            content = (command.folder / file["path"]).read_bytes()
+            assert (file["size"], file["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+        statement = record_of(command, f"{one['project']}-{one['version']}.intoto")
+        inputs = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+        assert {"gitCommit": commit} in [one["digest"] for one in inputs]

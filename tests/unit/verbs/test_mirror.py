@@ -18,13 +18,13 @@ from glue_pkgmgr.core.repository import OriginControls, RepositoryLinks, Status
 from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.errors import GluePkgmgrError, IndexAccessError, NotInstallable, RemoteError, SettingsError
 from glue_pkgmgr.ports import Asset, PackageIndex
+from glue_pkgmgr.verbs.at_once import at_once
 from glue_pkgmgr.verbs.mirror import prune, sync, verify
 from glue_pkgmgr.verbs.mirrored import (
     MirrorReport,
     Places,
     Presence,
     Unlocked,
-    at_once,
     examine,
     pins_of,
     require_complete,
