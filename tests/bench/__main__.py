@@ -184,21 +184,20 @@ def mirroring() -> Iterator[Line]:
 
 
 def publishing() -> Iterator[Line]:
-    """Publish the wheels of a release, large and small, beside a bare upload, and again when all are there."""
-    for size in publish.LIBRARY_SIZES:
-        found = publish.publishing(size)
-        wheels = f"{publish.FILES} wheels with {size / 1e6:g} MB each"
-        yield Line(f"twine upload of {wheels}", "", found.twine.text("s"), None)
+    """Publish the wheels of a release beside a bare upload, and again when all are there: large and small."""
+    for case in publish.CASES:
+        found = publish.publishing(case)
+        yield Line(f"twine upload of {case}", "", found.twine.text("s"), None)
         yield Line("publish of the same until uploaded", "", found.uploaded.text("s"), None)
-        # With small ones the start of both is what is compared: nothing is waited for on this machine.
-        large = size == publish.LIBRARY_SIZES[0]
         promise, kept = f"≤ {publish.FIRST_PROMISE} x", found.ratio <= publish.FIRST_PROMISE
-        first = f"publish of {wheels}, in times of twine"
-        yield Line(first, promise if large else "", f"{found.ratio:.2f} x", kept if large else None)
+        first = f"publish of {case}, in times of twine"
+        yield Line(
+            first, promise if case.promised else "", f"{found.ratio:.2f} x", kept if case.promised else None
+        )
         yield Line("publish: proof by installing it", "", found.proof.text("s"), None)
         again = found.again.median < publish.AGAIN_PROMISE
         promise = f"< {publish.AGAIN_PROMISE:.0f} s"
-        yield Line(f"publish when all {wheels} are there", promise, found.again.text("s"), again)
+        yield Line(f"publish when all {case} are there", promise, found.again.text("s"), again)
 
 
 def recording() -> Iterator[Line]:

@@ -25,7 +25,8 @@ from tests.integration.adapters.distributions import wheel
 
 FILES = 10
 MODULES, MODULE_SIZE = 20, 20_000  # bytes: what people write
-LIBRARY_SIZES = (12_000_000, 120_000)  # bytes, about: what compilers make; of the first, speed is promised
+LARGE, SMALL = 12_000_000, 120_000  # bytes, about, of what compilers make
+NEAR = "50ms"  # what a call to AWS takes from near by
 FIRST_PROMISE = 1.3  # times a bare `twine upload`, the proof left aside
 AGAIN_PROMISE = 1.0  # seconds
 _LONGEST = 120.0  # seconds, for any one process
@@ -51,6 +52,30 @@ Description-Content-Type: text/markdown
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Wheels with a library of `size` bytes, and a `latency` of every call, as `local fault` takes it.
+
+    On loopback without latency nothing is waited for: what `publish` does beside uploading, the same for any size,
+    weighs as much as it ever will. Of small wheels nothing is promised there.
+    """
+
+    size: int
+    latency: str = ""
+
+    @property
+    def promised(self) -> bool:
+        """Whether a first publication is to keep `FIRST_PROMISE`."""
+        return self.size >= LARGE or bool(self.latency)
+
+    def __str__(self) -> str:
+        distance = f" at {self.latency} a call" if self.latency else ""
+        return f"{FILES} wheels with {self.size / 1e6:g} MB each{distance}"
+
+
+CASES = (Case(LARGE), Case(SMALL, NEAR), Case(SMALL))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publishing:
     """Seconds of processes: `twine upload`; `publish` of new files until uploaded, its proof; `publish` again."""
@@ -66,23 +91,22 @@ class Publishing:
         return self.uploaded.median / self.twine.median
 
 
-def publishing(library_size: int) -> Publishing:
+def publishing(case: Case) -> Publishing:
     """Measure all, taking turns, each time with another release of the same project, after a first turn of each.
 
-    A wheel has a compiled library of `library_size` bytes, and source code. On loopback nothing is waited for:
-    what `publish` does beside uploading, the same for any size, weighs as much as it ever will.
+    A wheel has a compiled library, and source code.
     """
     twine: list[float] = []
     uploaded: list[float] = []
     proof: list[float] = []
     again: list[float] = []
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, _stand_in(Path(name)) as environ:
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, _stand_in(Path(name), case.latency) as environ:
         folder = Path(name)
-        _twine(environ, _made(folder, "0", library_size))
-        _run([_COMMAND, "publish", "--dist", _made(folder, "0.0.1", library_size)], folder, environ)
+        _twine(environ, _made(folder, "0", case.size))
+        _run([_COMMAND, "publish", "--dist", _made(folder, "0.0.1", case.size)], folder, environ)
         for number in range(1, REPETITIONS + 1):
-            theirs = _made(folder, f"{number}.1", library_size)
-            ours = _made(folder, f"{number}.2", library_size)
+            theirs = _made(folder, f"{number}.1", case.size)
+            ours = _made(folder, f"{number}.2", case.size)
             twine.append(_twine(environ, theirs))
             publish: list[str | Path] = [_COMMAND, "publish", "--dist", ours]
             until_uploaded, whole = _until(_UPLOADED, publish, folder, environ)
@@ -157,8 +181,8 @@ def _since(start: float) -> float:
 
 
 @contextmanager
-def _stand_in(folder: Path) -> Iterator[dict[str, str]]:
-    """Give the environment of a running stand-in for the settings in `folder`."""
+def _stand_in(folder: Path, latency: str) -> Iterator[dict[str, str]]:
+    """Give the environment of a running stand-in for the settings in `folder`, its calls as slow as told."""
     config, state = folder / "glue-pkgmgr.toml", folder / "state"
     config.write_text(_SETTINGS)
     (folder / "allowlist.toml").touch()
@@ -166,6 +190,8 @@ def _stand_in(folder: Path) -> Iterator[dict[str, str]]:
     local: list[str | Path] = [_COMMAND, "-q", "--config", config, "local"]
     try:
         _run([*local, "up", "--state", state], folder, os.environ)
+        if latency:
+            _run([*local, "fault", "--state", state, f"all={latency}"], folder, os.environ)
         running = StateFolder(state).read()
         assert running is not None
         yield installed(running.environment(os.environ))
@@ -174,10 +200,10 @@ def _stand_in(folder: Path) -> Iterator[dict[str, str]]:
 
 
 if __name__ == "__main__":
-    for size in LIBRARY_SIZES:
-        found = publishing(size)
+    for one in CASES:
+        found = publishing(one)
         print(
-            f"{FILES} x {size / 1e6:g} MB: twine upload {found.twine.text('s')}, "
+            f"{one}: twine upload {found.twine.text('s')}, "
             f"publish until uploaded {found.uploaded.text('s')}: "
             f"{found.ratio:.2f} x; proof {found.proof.text('s')}; again {found.again.text('s')}"
         )
