@@ -37,7 +37,8 @@ from glue_pkgmgr.local.jobs.interpreters import nearest_python, python_for
 from glue_pkgmgr.local.jobs.spark import spark
 from glue_pkgmgr.project import Project
 from glue_pkgmgr.settings import FILENAME
-from glue_pkgmgr.verbs.launch import Launched, installed_releases, raise_for_state
+from glue_pkgmgr.verbs.follow import installed_releases, raise_for_state
+from glue_pkgmgr.verbs.launch import Launched
 from glue_pkgmgr.verbs.mirrored import require_complete
 
 _CHECKOUT = Path(__file__).resolve().parent.parent

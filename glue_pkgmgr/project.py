@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs.carry import Exported, Imported
     from glue_pkgmgr.verbs.check import Checked
     from glue_pkgmgr.verbs.doctor import Finding
+    from glue_pkgmgr.verbs.follow import Event
     from glue_pkgmgr.verbs.init import Beginnings
-    from glue_pkgmgr.verbs.launch import Event, Launched
+    from glue_pkgmgr.verbs.launch import Launched
     from glue_pkgmgr.verbs.lock import Locked
     from glue_pkgmgr.verbs.mirrored import MirrorReport, Places, Unlocked
     from glue_pkgmgr.verbs.publish import Candidate, Publisher
@@ -573,7 +574,7 @@ class Project:
         else:
             found = self.status(run)
             job, run_id = found.job, found.id
-        return verbs.launch.follow(
+        return verbs.follow.follow(
             job,
             run_id,
             jobs=self._wiring.jobs,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs import check as check
     from glue_pkgmgr.verbs import deliver as deliver
     from glue_pkgmgr.verbs import described as described
+    from glue_pkgmgr.verbs import follow as follow
     from glue_pkgmgr.verbs import init as init
     from glue_pkgmgr.verbs import launch as launch
     from glue_pkgmgr.verbs import lock as lock
