@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from glue_pkgmgr.errors import DeadlineExceeded as DeadlineExceeded
     from glue_pkgmgr.errors import GluePkgmgrError as GluePkgmgrError
     from glue_pkgmgr.errors import IndexAccessError as IndexAccessError
     from glue_pkgmgr.errors import JobRunFailed as JobRunFailed
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.project import Project as Project
 
 _ERRORS = (
+    "DeadlineExceeded",
     "GluePkgmgrError",
     "IndexAccessError",
     "JobRunFailed",

@@ -58,6 +58,12 @@ class JobRunStopped(GluePkgmgrError):
     exit_code = 8
 
 
+class DeadlineExceeded(GluePkgmgrError):
+    """The caller's time to wait for a job run was over before the run was: it goes on."""
+
+    exit_code = 8
+
+
 class NoCapacity(GluePkgmgrError):
     """A run could not start for lack of capacity: concurrent runs, quota or queue."""
 
