@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from glue_pkgmgr.adapters.clients import RemoteRefusal, aws_errors
-from glue_pkgmgr.core.job import LAUNCH_ID, JobRun, JobRunId, JobRunState, requirements_file
+from glue_pkgmgr.core.index_url import without_credentials
+from glue_pkgmgr.core.job import LAUNCH_ID, JobRun, JobRunId, job_run_state, requirements_file
 from glue_pkgmgr.errors import RemoteError
 
 
@@ -70,22 +71,18 @@ class GlueJobs:
 
 
 def _job_run(reply: Mapping[str, Any]) -> JobRun:
-    text = reply["JobRunState"]
-    if text not in JobRunState.__members__:
-        raise RemoteError(
-            f"run {reply['Id']} is in state {text!r}, which this version of glue-pkgmgr does not know; upgrade it"
-        )
     arguments = reply.get("Arguments") or {}
     return JobRun(
         job=reply["JobName"],
         id=JobRunId(reply["Id"]),
-        state=JobRunState(text),
+        state=job_run_state(reply["JobRunState"], ended="CompletedOn" in reply),
         started=_utc(reply.get("StartedOn")),
         completed=_utc(reply.get("CompletedOn")),
         execution_seconds=int(reply.get("ExecutionTime") or 0),
         glue_version=reply.get("GlueVersion"),
-        error_message=reply.get("ErrorMessage"),
-        state_detail=reply.get("StateDetail"),
+        # Glue quotes what pip said, and pip may quote an index URL.
+        error_message=_harmless(reply.get("ErrorMessage")),
+        state_detail=_harmless(reply.get("StateDetail")),
         log_group=reply.get("LogGroupName") or "/aws-glue/jobs",
         requirements_file=requirements_file(arguments),
         launch_id=arguments.get(LAUNCH_ID),
@@ -95,8 +92,13 @@ def _job_run(reply: Mapping[str, Any]) -> JobRun:
         execution_class=reply.get("ExecutionClass"),
         dpu_seconds=reply.get("DPUSeconds"),
         attempt=int(reply.get("Attempt") or 0),
+        log_streams=arguments.get("--custom-logStream-prefix"),
     )
 
 
 def _utc(time: datetime | None) -> datetime | None:
     return time.astimezone(UTC) if time else None
+
+
+def _harmless(text: str | None) -> str | None:
+    return without_credentials(text) if text else None

@@ -11,7 +11,7 @@ _DURATION = re.compile(r"(?:(\d{1,4})d)?(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,7
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the span that `text` names: days, hours, minutes and seconds in that order, a bare number being seconds.
+    """Return the span that `text` names: days, hours, minutes, seconds in that order; a bare number is seconds.
 
     Raises: SettingsError for anything else, and for no time at all.
     """

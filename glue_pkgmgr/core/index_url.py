@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +18,10 @@ USER = "aws"
 SHORTEST = timedelta(seconds=900)
 LONGEST = timedelta(seconds=43_200)
 MASK = "****"
+
+_USER_OF_URL = re.compile(r"//[^/\s:@]*+:")
+# A token by itself begins like every JSON object in Base64; it is more than a thousand characters long.
+_BARE_TOKEN = re.compile(r"eyJ[A-Za-z0-9_=.-]{120,}")
 
 
 def token_lifetime(seconds: int) -> timedelta:
@@ -111,3 +116,25 @@ def redact(text: str, tokens: Iterable[AuthorizationToken]) -> str:
     for secret in (one for token in tokens for one in spellings(token)):
         text = text.replace(secret, MASK)
     return text
+
+
+def without_credentials(text: str) -> str:
+    """Return `text` of others without what looks like a secret: passwords in URLs, and bare tokens.
+
+    pip masks the passwords of URLs itself, but not after a malformed scheme such as `https:://`. The time taken
+    grows with the length of `text` only, whatever is in it: it may be a log line of 256 kB.
+    """
+    *before, last = text.split("@")
+    masked = "@".join([*map(_without_password, before), last])
+    return _BARE_TOKEN.sub(MASK, masked)
+
+
+def _without_password(text: str) -> str:
+    """Return `text`, which an `@` follows, with the password masked that it ends in, if it does."""
+    if not text or text[-1].isspace():
+        return text
+    word = text.rsplit(maxsplit=1)[-1]
+    user = _USER_OF_URL.search(word)
+    if user is None or user.end() == len(word):
+        return text
+    return text[: len(text) - len(word) + user.end()] + MASK

@@ -60,6 +60,27 @@ class JobRunState(StrEnum):
                 assert_never(self)
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownState:
+    """A state that AWS told and that is none of `JobRunState`; `ended` says whether the run is over all the same."""
+
+    value: str
+    ended: bool
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """FAILED once the run is over: that it succeeded nobody said."""
+        return Outcome.FAILED if self.ended else None
+
+
+def job_run_state(text: str, *, ended: bool) -> JobRunState | UnknownState:
+    """Return the state called `text`; `ended` says whether the run has a time of completion."""
+    return JobRunState(text) if text in JobRunState.__members__ else UnknownState(text, ended)
+
+
 class Outcome(Enum):
     """How a run ended, in the three ways that callers tell apart."""
 
@@ -75,11 +96,12 @@ class JobRun:
     `requirements_file` is the `s3://` URL of the file with a token in it that the run installs from, if its
     delivery was `requirements`: to be deleted when every node has installed. `launch_id` is that of our launch,
     None for a run that others started. `dpu_seconds` is told for some runs only; `max_capacity` is in DPU.
+    `log_streams` is what the names of its log streams begin with, None for its id.
     """
 
     job: str
     id: JobRunId
-    state: JobRunState
+    state: JobRunState | UnknownState
     started: datetime | None = None
     completed: datetime | None = None
     execution_seconds: int = 0
@@ -95,15 +117,20 @@ class JobRun:
     execution_class: str | None = None
     dpu_seconds: float | None = None
     attempt: int = 0
+    log_streams: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """One line of a run's log. `stream` is `output` (the script's) or `error` (Glue's, the installer's)."""
+    """One line of a run's log. `stream` is `output` (the script's) or `error` (Glue's, the installer's).
+
+    `executor` names the executor that wrote it; it is empty for the driver, which runs the script.
+    """
 
     time: datetime
     stream: str
     text: str
+    executor: str = ""
 
 
 class Delivery(StrEnum):

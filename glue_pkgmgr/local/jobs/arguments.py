@@ -29,7 +29,6 @@ NOT_IMPLEMENTED = frozenset(
 
 _CUSTOMER_VARIABLE = re.compile(r'(?P<key>[^=,"]+)=(?:"(?P<quoted>[^"]*)"|(?P<plain>[^,]*))(?:,|$)')
 _UNSPEAKABLE = re.compile("[\0\ud800-\udfff]")
-_CREDENTIALS = re.compile(r"(//[^/\s:@]*):[^\s@]+@")
 
 
 def effective_arguments(
@@ -104,11 +103,3 @@ def customer_variables(text: str) -> dict[str, str]:
         if key.startswith("CUSTOMER_"):
             found[key] = match["plain"] if match["quoted"] is None else match["quoted"]
     return found
-
-
-def without_passwords(text: str) -> str:
-    """Return `text` with the password of every URL in it replaced by `****`.
-
-    pip does so itself, but not for a malformed scheme such as `https:://user:password@host`.
-    """
-    return _CREDENTIALS.sub(r"\1:****@", text)

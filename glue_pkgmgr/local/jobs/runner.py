@@ -32,6 +32,7 @@ from urllib.parse import urlsplit
 
 from packaging.version import Version
 
+from glue_pkgmgr.core.index_url import without_credentials
 from glue_pkgmgr.errors import GluePkgmgrError
 from glue_pkgmgr.index_source import installer_environment
 from glue_pkgmgr.local.jobs import job_main
@@ -40,7 +41,6 @@ from glue_pkgmgr.local.jobs.arguments import (
     comma_separated,
     customer_variables,
     spark_settings,
-    without_passwords,
 )
 from glue_pkgmgr.local.jobs.environment import base_environment, clone
 from glue_pkgmgr.local.jobs.old_botocore import is_old, redirect
@@ -141,7 +141,7 @@ def main(argv: Sequence[str]) -> int:
     except (RunFailed, GluePkgmgrError, OSError) as e:
         message = str(e) if isinstance(e, RunFailed) else f"LAUNCH ERROR | {e}"
         run.system_log(_BOOTSTRAP, message, level="ERROR")
-        RunReport(state="FAILED", message=without_passwords(message)[:_LONGEST_MESSAGE]).write(run.folder)
+        RunReport(state="FAILED", message=without_credentials(message)[:_LONGEST_MESSAGE]).write(run.folder)
         return 1
     RunReport(state="SUCCEEDED").write(run.folder)
     return 0
@@ -179,7 +179,7 @@ class JobRunner:
         """Print a line of the system log, in the form of Glue's own, without the passwords of URLs."""
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
         elapsed = int((monotonic() - self._began) * 1000)
-        line = "\t".join((level, moment, str(elapsed), source, "[main]", without_passwords(text)))
+        line = "\t".join((level, moment, str(elapsed), source, "[main]", without_credentials(text)))
         print(line, file=sys.stderr, flush=True)
 
     # -- the environment ---------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ class JobRunner:
         key = url.partition(f"://{parts.netloc}/")[2]  # as written: `#` and `?` may be part of a key
         target = folder / Path(key).name
         if parts.scheme not in ("s3", "s3a", "s3n") or not target.name:
-            raise RunFailed(f"LAUNCH ERROR | {without_passwords(url)} is not the S3 path of a file")
+            raise RunFailed(f"LAUNCH ERROR | {without_credentials(url)} is not the S3 path of a file")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             boto3.client("s3").download_file(parts.netloc, key, str(target))

@@ -17,7 +17,7 @@ from glue_pkgmgr.adapters.clients import Clients
 from glue_pkgmgr.adapters.glue import GlueJobs
 from glue_pkgmgr.adapters.logs import CloudWatchLogs
 from glue_pkgmgr.adapters.s3 import S3Staging
-from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine
+from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine, Outcome
 from glue_pkgmgr.errors import NoCapacity, RemoteError, SettingsError
 from tests.integration.adapters.loopback import Scripted, Seen, environment, reply, scripted
 
@@ -107,12 +107,17 @@ def test_every_state_is_understood(state: JobRunState) -> None:
         assert glue_of(server).run("taxi", RUN) == JobRun(job="taxi", id=RUN, state=state)
 
 
-def test_a_state_nobody_knows_is_an_error_not_a_guess() -> None:
-    with (
-        answering(told_run(JobRunState="DREAMING")) as server,
-        pytest.raises(RemoteError, match=r"'DREAMING'.*upgrade"),
-    ):
-        glue_of(server).run("taxi", RUN)
+def test_a_state_nobody_knows_is_told_as_it_is_and_ends_with_the_run() -> None:
+    for changes, outcome in (({}, None), ({"CompletedOn": 1795348860}, Outcome.FAILED)):
+        with answering(told_run(JobRunState="DREAMING", **changes)) as server:
+            state = glue_of(server).run("taxi", RUN).state
+        assert (str(state), state.outcome) == ("DREAMING", outcome)
+
+
+def test_what_glue_says_holds_no_password() -> None:
+    told = told_run(ErrorMessage="Looking in https:://aws:SECRET@host/simple/", StateDetail="//a:SECRET@b")
+    with answering(told) as server:
+        assert "SECRET" not in repr(glue_of(server).run("taxi", RUN))
 
 
 def test_what_a_run_tells_is_read() -> None:

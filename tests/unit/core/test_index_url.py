@@ -5,14 +5,17 @@ import copy
 import json
 import logging
 import pickle
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl, redact, token_lifetime
+from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl, redact, token_lifetime, without_credentials
 from glue_pkgmgr.errors import SettingsError
 
 SECRET = "eyJ2/+=s3cret"
@@ -98,3 +101,33 @@ def test_lifetimes_that_codeartifact_grants(seconds: int) -> None:
 def test_other_lifetimes_are_refused_with_the_rule(seconds: int) -> None:
     with pytest.raises(SettingsError, match=f"{seconds} s: CodeArtifact grants 900 to 43200 s"):
         token_lifetime(seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("Looking in https://aws:SECRET@host/simple/", "Looking in https://aws:****@host/simple/"),
+        ("https:://aws:SECRET@host", "https:://aws:****@host"),
+        ("pkg @ http://u:SE/CRET@h/x", "pkg @ http://u:****@h/x"),
+        ("-i=https://a:X@h,https://b:Y@h", "-i=https://a:****@h,https://b:****@h"),
+        ("s3://bucket/key and 1:2@3", "s3://bucket/key and 1:2@3"),
+        ("//user:@host, //user@host, @", "//user:@host, //user@host, @"),
+        (f"token eyJ2ZXIi{'x' * 1000}.a-_b== end", "token **** end"),
+        ('{"a": "eyJ2ZXIiOjF9"}', '{"a": "eyJ2ZXIiOjF9"}'),
+    ],
+)
+def test_credentials_in_the_text_of_others_are_masked(text: str, clean: str) -> None:
+    assert without_credentials(text) == clean
+
+
+@given(st.text(), st.text(alphabet="abcXYZ019-_%.", min_size=1), st.text())
+def test_the_password_of_a_url_is_never_in_masked_text(before: str, secret: str, after: str) -> None:
+    unlike = f"<{secret}>"
+    assert unlike not in without_credentials(f"{before} https://aws:{unlike}@host/{after}")
+
+
+@pytest.mark.parametrize("piece", ["//a:", "@", "//", ":", "//a:b@", "eyJ", "x"])
+def test_masking_a_huge_line_takes_no_time(piece: str) -> None:
+    began = time.process_time()
+    without_credentials(piece * (1_000_000 // len(piece)) + "@")
+    assert time.process_time() - began < 2

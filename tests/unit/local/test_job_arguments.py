@@ -9,7 +9,6 @@ from glue_pkgmgr.local.jobs.arguments import (
     effective_arguments,
     faults,
     spark_settings,
-    without_passwords,
 )
 
 
@@ -75,16 +74,3 @@ def test_customer_variables_need_their_prefix_and_may_be_quoted() -> None:
     text = 'CUSTOMER_A=1,CUSTOMER_B="x,y",PIP_INDEX_URL=evil,CUSTOMER_C='
 
     assert customer_variables(text) == {"CUSTOMER_A": "1", "CUSTOMER_B": "x,y", "CUSTOMER_C": ""}
-
-
-@pytest.mark.parametrize(
-    ("text", "clean"),
-    [
-        ("Looking in https://aws:SECRET@host/simple/", "Looking in https://aws:****@host/simple/"),
-        ("https:://aws:SECRET@host", "https:://aws:****@host"),
-        ("pkg @ http://u:SE/CRET@h/x", "pkg @ http://u:****@h/x"),
-        ("s3://bucket/key and 1:2@3", "s3://bucket/key and 1:2@3"),
-    ],
-)
-def test_passwords_in_urls_are_masked(text: str, clean: str) -> None:
-    assert without_passwords(text) == clean
