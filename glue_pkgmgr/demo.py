@@ -27,7 +27,7 @@ from glue_pkgmgr.cli.follow import follow
 from glue_pkgmgr.cli.output import Failure, Output, Table
 from glue_pkgmgr.cli.releases import release_table
 from glue_pkgmgr.core.allowlist import EMPTY
-from glue_pkgmgr.core.job import JobRun, LogLine
+from glue_pkgmgr.core.phases import Phases
 from glue_pkgmgr.core.runtime import RUNTIMES, GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import EXIT_INTERRUPTED, GluePkgmgrError, SettingsError
 from glue_pkgmgr.local import lifecycle
@@ -36,9 +36,8 @@ from glue_pkgmgr.local.jobs.glue import Image
 from glue_pkgmgr.local.jobs.interpreters import nearest_python, python_for
 from glue_pkgmgr.local.jobs.spark import spark
 from glue_pkgmgr.project import Project
+from glue_pkgmgr.run import Run
 from glue_pkgmgr.settings import FILENAME
-from glue_pkgmgr.verbs.follow import installed_releases, raise_for_state
-from glue_pkgmgr.verbs.launch import Launched
 from glue_pkgmgr.verbs.mirrored import require_complete
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
@@ -172,15 +171,14 @@ def _road(project: Project, state: Path, data: Path | None, watch: Stopwatch, be
         launched = project.launch(_JOB)
         life = f", token until {launched.token_expires:%H:%M:%S} UTC" if launched.token_expires else ""
         output.progress(f"   run {launched.run}, delivery {launched.delivery}{life}")
-    lines: list[LogLine] = []
     with watch.step("install and run"):
-        followed = follow(output, _kept(project.follow(launched), lines))
-    raise_for_state(followed.run)
-    _split_run(watch, followed.run, lines)
+        follow(output, launched.follow())
+    result = launched.wait().raise_for_state()
+    _split_run(watch, result.phases)
     parquet = bucket / "dataoutput" / "taxidataparquet"
     found = read_back(parquet)
     watch.seconds[_TOTAL] = time.monotonic() - began
-    _show(watch, launched, found, installed_releases(lines), _shown(parquet))
+    _show(watch, launched, found, result.installed.releases if result.installed else (), _shown(parquet))
     return 0
 
 
@@ -251,24 +249,14 @@ def _put_data(bucket: Path, data: Path | None) -> int:
         raise SettingsError(f"cannot copy the data to {target}: {e.strerror}") from e
 
 
-def _kept(events: Iterator[JobRun | LogLine], lines: list[LogLine]) -> Iterator[JobRun | LogLine]:
-    for event in events:
-        if isinstance(event, LogLine):
-            lines.append(event)
-        yield event
-
-
-def _split_run(watch: Stopwatch, run: JobRun, lines: list[LogLine]) -> None:
+def _split_run(watch: Stopwatch, phases: Phases | None) -> None:
     """Tell the time before the script started (environment, pip) from the time it ran (Spark)."""
-    started = next(
-        (line.time for line in lines if "GlueBootstrap" in line.text and "starting " in line.text), None
-    )
-    if started is None or run.started is None:
+    if phases is None:
         return
     whole = watch.seconds.pop("install and run")
-    before = min(whole, (started - run.started).total_seconds())
-    watch.seconds["environment and installation in the run"] = before
-    watch.seconds[_SPARK] = whole - before
+    before = min(whole, whole - phases.ran)
+    watch.seconds["environment and installation in the run"] = max(before, 0.0)
+    watch.seconds[_SPARK] = min(whole, phases.ran)
 
 
 def read_back(folder: Path) -> Result:
@@ -290,7 +278,7 @@ def _app(file: Path) -> str:
 
 def _show(
     watch: Stopwatch,
-    launched: Launched,
+    launched: Run,
     found: Result,
     installed: Sequence[str],
     parquet: Path,

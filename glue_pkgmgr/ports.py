@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -242,14 +242,33 @@ class LaunchRecords(Protocol):
         ...
 
 
+class LogReader(Protocol):
+    """Reads the log of one run, a reading at a time. Not to be used by two threads at once."""
+
+    calls: int
+    """How many calls the last reading took; before the first, how many it will take at least."""
+
+    trouble: str | None
+    """Why the last reading failed; a log that is not there yet is no trouble."""
+
+    @property
+    def more(self) -> bool:
+        """Whether the last reading stopped before the end, and the next one should not wait."""
+        ...
+
+    def read(self) -> Sequence[LogLine]:
+        """Return the lines that came since the last reading, in order, none of them twice; never raises.
+
+        Passwords of URLs and tokens in them are masked.
+        """
+        ...
+
+
 class JobLogs(Protocol):
     """The log lines of job runs."""
 
-    def follow(self, run: JobRun) -> Iterator[list[LogLine]]:
-        """Return an endless iterator: each step gives the lines that came since the last, in order.
-
-        A log group that is not there yet, or may not be read, gives no lines and no error.
-        """
+    def open(self, run: JobRun, *, executors: bool = False) -> LogReader:
+        """Return a reader at the beginning of the log of `run`: the driver's lines, or those of executors too."""
         ...
 
 

@@ -6,8 +6,10 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
+from threading import Lock as Mutex
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -19,6 +21,7 @@ from glue_pkgmgr.core.request import Request, parse_items, parse_request
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import GluePkgmgrError, NotApproved, NotInstallable, SettingsError
 from glue_pkgmgr.ports import silent, utc_now
+from glue_pkgmgr.run import Run, RunServices
 from glue_pkgmgr.settings import FILENAME, Bundle, JobSettings, Settings, load_settings
 from glue_pkgmgr.wiring import Wiring
 
@@ -33,13 +36,14 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.publish_record import PublishRecord
     from glue_pkgmgr.core.release_checks import Finding as ReleaseFinding
     from glue_pkgmgr.core.release_checks import ReleaseRules
+    from glue_pkgmgr.core.run_result import RunResult
     from glue_pkgmgr.local.lifecycle import StandInStatus
     from glue_pkgmgr.local.state import StandIn
     from glue_pkgmgr.ports import Clock, Progress
     from glue_pkgmgr.verbs.carry import Exported, Imported
     from glue_pkgmgr.verbs.check import Checked
     from glue_pkgmgr.verbs.doctor import Finding
-    from glue_pkgmgr.verbs.follow import Event
+    from glue_pkgmgr.verbs.follow import Event, Follower
     from glue_pkgmgr.verbs.init import Beginnings
     from glue_pkgmgr.verbs.launch import Launched
     from glue_pkgmgr.verbs.lock import Locked
@@ -69,6 +73,8 @@ class Project:
         self.clock = clock
         self._progress = progress
         self._wiring = Wiring(settings, self._environ, clock, progress)
+        self._follower_lock = Mutex()
+        self._made_follower: Follower | None = None
 
     @classmethod
     def load(
@@ -512,7 +518,7 @@ class Project:
         delivery: Delivery | str | None = None,
         arguments: Mapping[str, str] | None = None,
         followed: bool = True,
-    ) -> Launched:
+    ) -> Run:
         """Start a run of `job` with its bundle, or with `modules` instead, and return it.
 
         `delivery` defaults to the most private one; `followed` says whether the caller will `follow` the run.
@@ -558,31 +564,52 @@ class Project:
             clock=self.clock,
             progress=self._progress,
         )
+        record = replace(record, run=launched.run)
         try:
-            self._wiring.records.add(replace(record, run=launched.run))
+            self._wiring.records.add(record)
         except GluePkgmgrError as e:  # the run goes on whatever becomes of its record
             self._progress(f"warning: the record of run {launched.run} stays without its id: {e}")
-        return launched
+        return Run(self._run_services(record.launch), launched.job, launched.run, launched)
 
-    def follow(self, run: Launched | str) -> Iterator[Event]:
+    def attempts(
+        self,
+        job: str,
+        *,
+        retries: int = 1,
+        modules: str | Sequence[str] | None = None,
+        delivery: Delivery | str | None = None,
+        arguments: Mapping[str, str] | None = None,
+    ) -> Iterator[Run]:
+        """Yield a run of `job`, launched as `launch` does; then, up to `retries` times, another in its place.
+
+        Only one that failed without having run user code is started again: `for run in project.attempts("taxi"):
+        result = run.wait()`. Raises: like `launch`.
+        """
+
+        def start(number: int) -> Run:
+            return self.launch(job, modules=modules, delivery=delivery, arguments=arguments)
+
+        return verbs.retry.attempts(start, retries=retries, progress=self._progress)
+
+    def run(self, run: str) -> Run:
+        """Return the run with that id, to follow it again, wait for it or stop it.
+
+        Raises: SettingsError when no job of the settings has it; RemoteError.
+        """
+        found = self.status(run)
+        return Run(self._run_services(), found.job, found.id)
+
+    def follow(self, run: Run | Launched | str, deadline: timedelta | None = None) -> Iterator[Event]:
         """Yield the changing states and the log lines of a run until it has ended.
 
-        Raises: SettingsError when no job of the settings has the run; RemoteError.
+        Raises: SettingsError when no job of the settings has the run; RemoteError; DeadlineExceeded when it goes
+        on after `deadline`.
         """
-        if isinstance(run, verbs.launch.Launched):
-            job, run_id = run.job, run.run
-        else:
-            found = self.status(run)
-            job, run_id = found.job, found.id
-        return verbs.follow.follow(
-            job,
-            run_id,
-            jobs=self._wiring.jobs,
-            logs=self._wiring.logs,
-            staging=self._wiring.staging,
-            clock=self.clock,
-            sleep=time.sleep,
-        )
+        if isinstance(run, str):
+            run = self.run(run)
+        elif not isinstance(run, Run):
+            run = Run(self._run_services(), run.job, run.run, run)
+        return run.follow(deadline)
 
     def runs(self, job: str | None = None) -> list[JobRun]:
         """Return the latest runs of one job, or of all jobs in the settings, newest first. Raises: RemoteError."""
@@ -610,9 +637,12 @@ class Project:
             verbs.runs.forget_secret(found, staging=self._wiring.staging, now=self.clock())
         return found
 
-    def logs(self, run: str) -> list[LogLine]:
-        """Return what a run has logged so far, in order. Raises: SettingsError; RemoteError."""
-        return verbs.runs.logs(self.status(run), reader=self._wiring.logs)
+    def logs(self, run: str, *, executors: bool = False) -> list[LogLine]:
+        """Return what a run has logged so far, in order; what its executors did, too, if asked for.
+
+        Raises: SettingsError; RemoteError.
+        """
+        return verbs.runs.logs(self.status(run), reader=self._wiring.logs, executors=executors)
 
     def stop(self, run: str) -> JobRun:
         """Ask a run to stop; return it as it is then. Raises: SettingsError; RemoteError."""
@@ -654,6 +684,41 @@ class Project:
         return lifecycle.status(state or lifecycle.default_state(self.settings))
 
     # --- what several verbs need
+
+    def _follower(self) -> Follower:
+        """Return the one follower of this project: what it asks of AWS is shared by all runs it follows."""
+        with self._follower_lock:
+            if self._made_follower is None:
+                self._made_follower = verbs.follow.Follower(
+                    jobs=self._wiring.jobs,
+                    logs=self._wiring.logs,
+                    staging=self._wiring.staging,
+                    clock=self.clock,
+                    now=time.monotonic,
+                )
+            return self._made_follower
+
+    def _run_services(self, launch: str | None = None) -> RunServices:
+        return RunServices(
+            follower=self._follower,
+            links=self._wiring.console_links,
+            ended=partial(self._record_end, launch),
+            status=self.status,
+            logs=self.logs,
+            stop=self.stop,
+        )
+
+    def _record_end(self, launch: str | None, result: RunResult) -> RunResult:
+        """Complete the record of a launch with how its run ended; a run of others has none."""
+        launch = launch or result.run.launch_id
+        if launch is None:
+            return result
+        try:
+            self._wiring.records.complete(launch, result.run.id, verbs.follow.launch_end(result, self.clock()))
+        except GluePkgmgrError as e:  # how the run ended matters more
+            warning = f"the record of run {result.run.id} stays without its end: {e}"
+            return replace(result, warnings=(*result.warnings, warning))
+        return result
 
     @property
     def _places(self) -> Places:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.adapters.uv import UvResolver
     from glue_pkgmgr.core.built_file import BuiltFile
     from glue_pkgmgr.core.index_url import AuthorizationToken
+    from glue_pkgmgr.core.job import JobRun
     from glue_pkgmgr.core.lockfile import Lock
     from glue_pkgmgr.core.policy import Policy
     from glue_pkgmgr.core.publish_record import Commit, PublishRecord
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs.allowed_index import AllowedIndex
     from glue_pkgmgr.verbs.deliver import Deliverer
 
+_LOG_SECONDS = 15
 _RECORD_SECONDS = 10  # an S3 that is slower than this for a few kilobytes does not answer at all
 
 
@@ -155,13 +157,22 @@ class Wiring:
     def logs(self) -> CloudWatchLogs:
         from glue_pkgmgr.adapters.logs import CloudWatchLogs
 
-        return CloudWatchLogs(self.clients.client("logs"))
+        # A log must not delay its run: whoever reads it soon looks again.
+        return CloudWatchLogs(self.clients.client("logs", read_seconds=_LOG_SECONDS, attempts=2))
 
     @cached_property
     def staging(self) -> S3Staging:
         from glue_pkgmgr.adapters.s3 import S3Staging
 
         return S3Staging(self.clients.client("s3"))
+
+    def console_links(self, run: JobRun) -> Mapping[str, str]:
+        """Return the pages of AWS's console about a run; none where an endpoint of our own answers for Glue."""
+        from glue_pkgmgr.core.links import console_links
+
+        if self.clients.endpoint_url("glue"):
+            return {}
+        return console_links(run, self._settings.codeartifact.region)
 
     def mint(self, lifetime: timedelta) -> IndexUrl:
         return verbs.mint.mint(self.approved, lifetime, tokens=self.codeartifact, repositories=self.codeartifact)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,6 +36,9 @@ class FakeTime:
 
     def sleep(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+    def monotonic(self) -> float:
+        return self.now.timestamp()
 
 
 @dataclass
@@ -266,7 +269,11 @@ class FakeCodeArtifact:
 
 @dataclass
 class FakeJobs:
-    """Job definitions, and runs that take one step through their `states` each time they are read."""
+    """Job definitions, and runs that take one step through their `states` each time they are read.
+
+    With `script`, a run is what it returns for its job and id, and the latest runs of a job those of `known`.
+    `calls` tells what was asked; the error in `broken` ends every reading.
+    """
 
     definitions: dict[str, Mapping[str, object]] = field(default_factory=dict)
     states: list[JobRunState] = field(default_factory=lambda: [JobRunState.SUCCEEDED])
@@ -274,6 +281,9 @@ class FakeJobs:
     started: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     stopped: list[JobRunId] = field(default_factory=list)
     full: bool = False
+    script: Callable[[str, JobRunId], JobRun] | None = None
+    calls: list[str] = field(default_factory=list)
+    broken: Exception | None = None
 
     def definition(self, job: str) -> Mapping[str, object] | None:
         return self.definitions.get(job)
@@ -285,6 +295,9 @@ class FakeJobs:
         return JobRunId("jr_1")
 
     def run(self, job: str, run: JobRunId) -> JobRun:
+        self._ask("GetJobRun")
+        if self.script is not None:
+            return self.script(job, run)
         if (found := self.find(job, run)) is not None:
             return found
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
@@ -294,7 +307,15 @@ class FakeJobs:
     def find(self, job: str, run: JobRunId) -> JobRun | None:
         return next((one for one in self.known.get(job, ()) if one.id == run), None)
 
+    def _ask(self, call: str) -> None:
+        self.calls.append(call)
+        if self.broken:
+            raise self.broken
+
     def runs(self, job: str, most: int) -> Sequence[JobRun]:
+        self._ask("GetJobRuns")
+        if self.script is not None:
+            return [self.script(job, one.id) for one in self.known.get(job, [])[:most]]
         if job not in self.definitions:
             raise RemoteError(f"there is no job {job}")
         return self.known.get(job, [])[:most]
@@ -305,14 +326,36 @@ class FakeJobs:
 
 @dataclass
 class FakeLogs:
-    """Log lines: each step of `follow` gives the next batch, then nothing for ever."""
+    """Log lines: each reading gives the next batch, then nothing for ever. `readings` counts them.
+
+    With `of` each run has batches of its own, by its id. While `trouble` is set readings fail.
+    """
 
     batches: list[list[LogLine]] = field(default_factory=list)
+    of: dict[str, list[list[LogLine]]] = field(default_factory=dict)
+    trouble: str | None = None
+    readings: int = 0
 
-    def follow(self, run: JobRun) -> Iterator[list[LogLine]]:
-        yield from self.batches
-        while True:
-            yield []
+    def open(self, run: JobRun, *, executors: bool = False) -> FakeReader:
+        return FakeReader(self, list(self.of.get(run.id, self.batches)))
+
+
+@dataclass
+class FakeReader:
+    """Reads `FakeLogs` from the beginning."""
+
+    logs: FakeLogs
+    left: list[list[LogLine]]
+    calls: int = 2
+    more: bool = False
+
+    @property
+    def trouble(self) -> str | None:
+        return self.logs.trouble
+
+    def read(self) -> Sequence[LogLine]:
+        self.logs.readings += 1
+        return self.left.pop(0) if self.left and self.trouble is None else []
 
 
 @dataclass

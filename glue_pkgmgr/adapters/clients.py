@@ -61,22 +61,23 @@ class Clients:
     def __init__(self, environ: Mapping[str, str], region: str) -> None:
         self._environ = environ
         self._region = region
-        self._made: dict[tuple[str, int], Any] = {}
+        self._made: dict[tuple[str, int, int], Any] = {}
         # boto3 sessions must not make clients in two threads at once; the clients themselves are thread-safe.
         self._lock = Lock()
         self._session: Any = None
 
-    def client(self, service: str, *, read_seconds: int = _READ_SECONDS) -> Any:
+    def client(self, service: str, *, read_seconds: int = _READ_SECONDS, attempts: int = _ATTEMPTS) -> Any:
         """Return the client of `service`, a boto3 service name such as `codeartifact`.
 
-        An attempt fails when nothing is heard for `read_seconds`.
+        An attempt fails when nothing is heard for `read_seconds`; a call fails with the last of its `attempts`.
 
         Raises: SettingsError when the profile named in the environment does not exist.
         """
         with self._lock:
-            if (service, read_seconds) not in self._made:
-                self._made[service, read_seconds] = self._make(service, read_seconds)
-            return self._made[service, read_seconds]
+            key = (service, read_seconds, attempts)
+            if key not in self._made:
+                self._made[key] = self._make(*key)
+            return self._made[key]
 
     def endpoint_url(self, service: str) -> str | None:
         """Return the endpoint that the environment sets for `service`; None leaves it to boto3."""
@@ -85,14 +86,14 @@ class Clients:
         own = f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"
         return self._environ.get(own) or self._environ.get("AWS_ENDPOINT_URL") or None
 
-    def _make(self, service: str, read_seconds: int) -> Any:
+    def _make(self, service: str, read_seconds: int, attempts: int) -> Any:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
         config = Config(
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=read_seconds,
-            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=32,
         )
         try:

@@ -1,4 +1,4 @@
-"""A job run as it is watched: its states, the seconds in each, and the last log line, until it has ended."""
+"""A job run as it is watched: its states, the seconds in each, and its log lines, until it has ended."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from glue_pkgmgr.cli.output import NORMAL, VERBOSE, Output, harmless
@@ -21,15 +22,28 @@ _FRAMES_PER_SECOND = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """How a run ended: its final state, the seconds spent in each, and the last lines of its log.
-
-    `unseen` are the last lines that were not shown on the way.
-    """
+    """How a run ended: its final state, and the last lines of its log that were not shown on the way."""
 
     run: JobRun
-    seconds: dict[str, float]
-    tail: list[LogLine]
     unseen: list[LogLine]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How long a command waits for a run at most: until `ends` on the monotonic clock, for ever if None."""
+
+    ends: float | None = None
+
+    @classmethod
+    def of(cls, text: str | None) -> Waiting:
+        """Return the waiting that begins now and that `--timeout` names. Raises: SettingsError."""
+        from glue_pkgmgr.core.duration import parse_duration
+
+        return cls(time.monotonic() + parse_duration(text).total_seconds() if text else None)
+
+    def left(self) -> timedelta | None:
+        """Return what is left of it."""
+        return None if self.ends is None else timedelta(seconds=max(self.ends - time.monotonic(), 0.0))
 
 
 @dataclass(slots=True)
@@ -40,24 +54,18 @@ class _Watch:
     run: JobRun | None = None
     since: float = 0.0
     last_line: str = ""
-    seconds: dict[str, float] = field(default_factory=dict)
-    tail: deque[LogLine] = field(default_factory=lambda: deque(maxlen=_TAIL))
     unseen: deque[LogLine] = field(default_factory=lambda: deque(maxlen=_TAIL))
 
     def enter(self, run: JobRun) -> bool:
         """Take note of `run` as it is now; return whether its state is a new one."""
-        now = self.clock()
-        changed = self.run is None or run.state is not self.run.state
+        changed = self.run is None or run.state != self.run.state
         if changed:
-            if self.run is not None:
-                self.seconds[self.run.state.value] = self.seconds.get(self.run.state.value, 0.0) + now - self.since
-            self.since = now
+            self.since = self.clock()
         self.run = run
         return changed
 
     def line(self, line: LogLine, *, shown: bool) -> None:
         """Take note of `line`; what came before one that is `shown` need not be shown later."""
-        self.tail.append(line)
         # A line of the system's own begins with level, time and class, with tabs between: what it says is last.
         text = line.text if line.stream == "output" else line.text.rpartition("\t")[2]
         self.last_line = text.strip() or self.last_line
@@ -87,7 +95,7 @@ def follow(
                 say(event.state.value)
     if watch.run is None:
         raise AssertionError("a run was followed without being seen")
-    return Followed(run=watch.run, seconds=watch.seconds, tail=list(watch.tail), unseen=list(watch.unseen))
+    return Followed(run=watch.run, unseen=list(watch.unseen))
 
 
 @contextmanager

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from glue_pkgmgr.cli.follow import Followed, follow
+from glue_pkgmgr.cli.follow import Followed, Waiting, follow
 from glue_pkgmgr.cli.help_text import examples
-from glue_pkgmgr.cli.logs import line_data
 from glue_pkgmgr.cli.output import Table
 from glue_pkgmgr.cli.releases import release_data, release_table
+from glue_pkgmgr.cli.results import result_data, result_rows
 from glue_pkgmgr.cli.runs import run_data
 from glue_pkgmgr.cli.session import Session
-from glue_pkgmgr.core.job import Delivery, JobRun, Outcome
-from glue_pkgmgr.errors import EXIT_DONE, JobRunFailed, JobRunStopped
-from glue_pkgmgr.verbs.launch import Launched
+from glue_pkgmgr.core.job import Delivery
+from glue_pkgmgr.errors import EXIT_DONE, DeadlineExceeded, GluePkgmgrError
 
-_ACCEPTED = "accepted"  # the phase before the run has a state
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from glue_pkgmgr.core.run_result import RunResult
+    from glue_pkgmgr.run import Run
 
 
 @click.command(
@@ -40,6 +44,11 @@ _ACCEPTED = "accepted"  # the phase before the run has a state
 )
 @click.option("--arg", "given", multiple=True, metavar="K=V", help="Argument of the job; repeatable.")
 @click.option("--no-wait", is_flag=True, help="Return once the run was accepted.")
+@click.option("--timeout", metavar="DURATION", help="Stop waiting after that time, such as 30m; the run goes on.")
+@click.option(
+    "--retries", type=click.IntRange(0, 10), default=1, help="How often to start again what ran nothing."
+)
+@click.option("--stop-on-interrupt", is_flag=True, help="Ctrl-C ends the run too, not the following alone.")
 @click.pass_obj
 def command(
     session: Session,
@@ -49,37 +58,82 @@ def command(
     delivery: str | None,
     given: tuple[str, ...],
     no_wait: bool,
+    timeout: str | None,
+    retries: int,
+    stop_on_interrupt: bool,
 ) -> int:
     """Check the lock of JOB, start a run that installs exactly what it names, and follow it to its end.
 
     JOB is a job of the settings, by its key or its Glue name. Whatever can be known to go wrong is refused
-    before anything costs money. Ctrl-C ends the following, not the run.
+    before anything costs money. Ctrl-C ends the following, not the run. A run that failed before its script began,
+    for a reason that may pass, is started again with a new token.
     """
+    if no_wait and (timeout or stop_on_interrupt):
+        raise click.UsageError(
+            "--timeout and --stop-on-interrupt are for a run that is followed: leave out --no-wait"
+        )
+    waiting = Waiting.of(timeout)
     project = session.project()
+    arguments = _arguments(given)
     began = time.monotonic()
-    launched = project.launch(
-        job, modules=modules, delivery=delivery, arguments=_arguments(given), followed=not no_wait
-    )
-    accepted = time.monotonic() - began
     if no_wait:
-        session.output.result(_data(launched, {_ACCEPTED: accepted}), launched.run)
-        session.output.progress(f"accepted; follow it with `glue-pkgmgr logs --follow {launched.run}`")
+        run = project.launch(job, modules=modules, delivery=delivery, arguments=arguments, followed=False)
+        session.output.result(_data(run, time.monotonic() - began), run.id)
+        session.output.progress(f"accepted; follow it with `glue-pkgmgr logs --follow {run.id}`")
         return EXIT_DONE
-    session.left_behind = _left_behind(launched)
-    followed = follow(session.output, project.follow(launched))
+    for run in project.attempts(job, retries=retries, modules=modules, delivery=delivery, arguments=arguments):
+        accepted = time.monotonic() - began
+        followed = _follow(session, run, waiting.left(), stop=stop_on_interrupt)
+        began = time.monotonic()
+    result = run.wait()
+    for warning in result.warnings:
+        session.output.progress(f"warning: {warning}")
+    session.output.result(*_report(run, result, accepted))
+    if result.cause:
+        session.output.quote("the end of its log:", [line.text for line in followed.unseen])
+        session.output.conclude(result.sentence)
+    return result.exit_status
+
+
+def _follow(session: Session, run: Run, left: timedelta | None, *, stop: bool) -> Followed:
+    session.left_behind = _left_behind(run)
+    try:
+        followed = follow(session.output, run.follow(left))
+    except KeyboardInterrupt:
+        if stop:
+            session.left_behind = _stopped(run)
+        raise
+    except DeadlineExceeded as e:
+        raise DeadlineExceeded("; ".join(filter(None, [str(e), _secret_left(run)]))) from e
     session.left_behind = ""
-    return _report(session, launched, followed, {_ACCEPTED: accepted, **followed.seconds})
+    return followed
 
 
-def _left_behind(launched: Launched) -> str:
+def _stopped(run: Run) -> str:
+    """Ask `run` to stop and return what to say about it."""
+    try:
+        run.stop()
+    except GluePkgmgrError as e:
+        return f"the run goes on: {e}"
+    return f"the run was asked to stop; `glue-pkgmgr status {run.id}` shows it"
+
+
+def _left_behind(run: Run) -> str:
     """Return what stays when nobody follows the run any more."""
-    goes_on = f"the run goes on; `glue-pkgmgr stop {launched.run}` ends it"
-    if launched.delivery is not Delivery.REQUIREMENTS or launched.token_expires is None:
-        return goes_on
+    goes_on = (
+        f"the run goes on; `glue-pkgmgr logs --follow {run.id}` follows it again, "
+        f"`glue-pkgmgr stop {run.id}` ends it"
+    )
+    return "; ".join(filter(None, [goes_on, _secret_left(run)]))
+
+
+def _secret_left(run: Run) -> str:
+    if run.delivery is not Delivery.REQUIREMENTS or run.token_expires is None:
+        return ""
     # Deleted now, it might be missing where the run is about to install from it.
     return (
-        f"{goes_on}; its requirements file with a token, good until {launched.token_expires:%H:%M:%S} UTC, stays "
-        f"until somebody looks again: `glue-pkgmgr logs --follow {launched.run}`"
+        f"its requirements file with a token, good until {run.token_expires:%H:%M:%S} UTC, stays until somebody "
+        "follows it to its end"
     )
 
 
@@ -95,49 +149,31 @@ def _arguments(given: Sequence[str]) -> dict[str, str]:
     return arguments
 
 
-def _report(session: Session, launched: Launched, followed: Followed, seconds: dict[str, float]) -> int:
-    run = followed.run
-    summary = _summary(launched, run, seconds)
-    data = {**_data(launched, seconds), **run_data(run)}
-    match run.state.outcome:
-        case Outcome.SUCCEEDED:
-            session.output.result(data, summary, release_table(launched.lock.pins))
-            return EXIT_DONE
-        case Outcome.STOPPED:
-            status = JobRunStopped.exit_code
-        case _:
-            status = JobRunFailed.exit_code
-    data["log_tail"] = [line_data(line) for line in followed.tail]
-    session.output.result(data, summary)
-    session.output.quote("the end of its log:", [line.text for line in followed.unseen])
-    cause = run.error_message or run.state_detail or "no reason given"
-    session.output.conclude(f"run {run.id} of {run.job} ended in {run.state}: {cause}")
-    return status
-
-
-def _summary(launched: Launched, run: JobRun, seconds: Mapping[str, float]) -> Table:
-    phases = [
-        (f"{phase} after" if phase == _ACCEPTED else f"in {phase}", f"{spent:.1f} s")
-        for phase, spent in seconds.items()
-    ]
+def _report(
+    run: Run, result: RunResult, accepted: float
+) -> tuple[dict[str, object], Table] | tuple[dict[str, object], Table, Table]:
+    data = {**_data(run, accepted, result), **run_data(result.run), **result_data(result)}
     rows = [
         ("run", run.id),
         ("job", run.job),
-        ("state", run.state.value),
-        ("delivery", launched.delivery.value),
-        *phases,
+        ("state", result.run.state.value),
+        ("delivery", run.delivery.value),
+        ("accepted after", f"{accepted:.1f} s"),
+        *result_rows(result),
     ]
-    return Table(("what", "value"), rows)
+    table = Table(("what", "value"), rows)
+    return (data, table) if result.cause else (data, table, release_table(run.lock.pins))
 
 
-def _data(launched: Launched, seconds: dict[str, float]) -> dict[str, object]:
+def _data(run: Run, accepted: float, result: RunResult | None = None) -> dict[str, object]:
+    phases = result.phases.as_data() if result and result.phases else {}
     return {
-        "job": launched.job,
-        "run": launched.run,
-        "delivery": launched.delivery.value,
-        "glue_version": launched.lock.runtime.version,
-        "token_expires": launched.token_expires.isoformat() if launched.token_expires else None,
-        "seconds_from_token_to_accepted": launched.accept_seconds,
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "releases": [release_data(pin) for pin in launched.lock.pins],
+        "job": run.job,
+        "run": run.id,
+        "delivery": run.delivery.value,
+        "glue_version": run.lock.runtime.version,
+        "token_expires": run.token_expires.isoformat() if run.token_expires else None,
+        "seconds_from_token_to_accepted": run.accept_seconds,
+        "seconds": {name: round(value, 3) for name, value in {"accepted": accepted, **phases}.items()},
+        "releases": [release_data(pin) for pin in run.lock.pins],
     }

@@ -62,7 +62,7 @@ class JobRunState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UnknownState:
-    """A state that AWS told and that is none of `JobRunState`; `ended` says whether the run is over all the same."""
+    """A state that AWS told and that is none of `JobRunState`; `ended` says whether the run is over."""
 
     value: str
     ended: bool

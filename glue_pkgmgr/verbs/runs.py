@@ -87,9 +87,18 @@ def status(run: str, names: Sequence[str], *, jobs: JobService) -> JobRun:
     raise SettingsError(f"no job of the settings ({', '.join(names) or 'there is none'}) has a run {run}")
 
 
-def logs(run: JobRun, *, reader: JobLogs) -> list[LogLine]:
-    """Return the log lines that `run` has written so far, in order."""
-    return next(reader.follow(run))
+def logs(run: JobRun, *, reader: JobLogs, executors: bool = False) -> list[LogLine]:
+    """Return the log lines that `run` has written so far, in order; those of its executors too if asked for.
+
+    Raises: RemoteError when the log cannot be read; one that is not there yet has no lines.
+    """
+    log = reader.open(run, executors=executors)
+    lines = [*log.read()]
+    while log.more and log.trouble is None:
+        lines += log.read()
+    if log.trouble:
+        raise RemoteError(log.trouble)
+    return lines
 
 
 def stop(run: JobRun, *, jobs: JobService) -> JobRun:

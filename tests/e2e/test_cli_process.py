@@ -223,3 +223,15 @@ def test_approve_names_whom_git_names(command):
     (Path(command.environment["HOME"]) / ".gitconfig").write_text("[user]\n\tname = Ann Example\n")
     finished = command.run("--json", "approve", "six==1.17.0", "--reason", "reviewed")
     assert json.loads(finished.stdout)["added"][0]["approved_by"] == "Ann Example"
+
+
+HEAVY = ("boto3", "botocore", "rich", "click", "requests", "uv", "twine")
+
+
+def test_the_python_api_is_imported_without_aws_and_without_a_terminal() -> None:
+    code = (
+        "import sys, glue_pkgmgr, glue_pkgmgr.run, glue_pkgmgr.verbs.follow, glue_pkgmgr.verbs.retry;"
+        f"glue_pkgmgr.Project; print([name for name in {HEAVY} if name in sys.modules], 'asyncio' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout == "[] False\n"

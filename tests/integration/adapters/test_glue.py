@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -225,38 +225,99 @@ def job_run(name: str) -> JobRun:
     return JobRun(job="taxi", id=JobRunId(name), state=JobRunState.RUNNING, started=STARTED, log_group=f"/{name}")
 
 
-def shown(lines: list[LogLine]) -> list[str]:
+def shown(lines: Sequence[LogLine]) -> list[str]:
     return [f"{line.stream}: {line.text}" for line in lines]
 
 
 def test_each_line_is_told_once_in_the_order_of_time(aws: Clients) -> None:
     client = aws.client("logs")
-    steps = CloudWatchLogs(client).follow(job_run("jr_a"))
-    assert next(steps) == []  # no log group yet
+    log = CloudWatchLogs(client).open(job_run("jr_a"))
+    assert log.read() == []  # no log group yet
+    assert log.trouble is None
     write(client, "jr_a", "output", (1, "first"), (30, "third"))
     write(client, "jr_a", "error", (20, "second\r\n"))
-    assert shown(next(steps)) == ["output: first", "error: second", "output: third"]
-    assert next(steps) == []
+    assert shown(log.read()) == ["output: first", "error: second", "output: third"]
+    assert log.read() == []
     write(client, "jr_a", "error", (10, "late"), (40_000, "next"))
-    assert shown(next(steps)) == ["error: late", "error: next"]
+    assert shown(log.read()) == ["error: late", "error: next"]
     write(client, "jr_a", "output", (40_000, "same time"), (90_000, "last"))
-    assert shown(next(steps)) == ["output: same time", "output: last"]
-    assert [next(steps) for _ in range(3)] == [[], [], []]
+    assert shown(log.read()) == ["output: same time", "output: last"]
+    assert [log.read() for _ in range(3)] == [[], [], []]
 
 
-def test_executors_are_read_too_and_other_runs_are_not(aws: Clients) -> None:
+def test_lines_of_executors_are_told_apart_and_those_of_other_runs_are_not_read(aws: Clients) -> None:
     client = aws.client("logs")
-    write(client, "jr_b", "error", (1, "executor"), suffix="_g-1")
-    client.create_log_stream(logGroupName="/jr_b/error", logStreamName="jr_other")
-    client.put_log_events(
-        logGroupName="/jr_b/error",
-        logStreamName="jr_other",
-        logEvents=[{"timestamp": int(STARTED.timestamp() * 1000), "message": "not ours"}],
-    )
-    assert shown(next(CloudWatchLogs(client).follow(job_run("jr_b")))) == ["error: executor"]
+    for suffix in ("", "_g-1", "-driver", "-7", "-progress-bar", "_attempt_1", "0"):
+        write(client, "jr_b", "error", (1, f"of {suffix or 'the driver'}"), suffix=suffix)
+    logs = CloudWatchLogs(client)
+    assert shown(logs.open(job_run("jr_b")).read()) == ["error: of the driver", "error: of -driver"]
+    lines = logs.open(job_run("jr_b"), executors=True).read()
+    assert {line.executor: line.text for line in lines} == {"": "of -driver", "g-1": "of _g-1", "7": "of -7"}
+    assert len(lines) == 4
 
 
-def test_a_log_that_may_not_be_read_gives_no_lines_and_no_error() -> None:
-    with answering(refusal("AccessDeniedException")) as server:
+def test_a_run_whose_streams_have_a_prefix_of_their_own_is_read(aws: Clients) -> None:
+    client = aws.client("logs")
+    write(client, "jr_d", "output", (1, "by prefix"), suffix="")
+    client.create_log_stream(logGroupName="/jr_d/output", logStreamName="taxi-driver")
+    events = [{"timestamp": int(STARTED.timestamp() * 1000), "message": "mine"}]
+    client.put_log_events(logGroupName="/jr_d/output", logStreamName="taxi-driver", logEvents=events)
+    run = replace(job_run("jr_d"), log_streams="taxi")
+    assert shown(CloudWatchLogs(client).open(run).read()) == ["output: mine"]
+
+
+def test_lines_of_one_event_are_lines_and_a_huge_one_is_harmless(aws: Clients) -> None:
+    client = aws.client("logs")
+    huge = "x" * 200_000 + " https://aws:SECRET@host/simple/"
+    write(client, "jr_e", "error", (1, "a\r\nb\n\nc\r\n"), (2, huge))
+    lines = CloudWatchLogs(client).open(job_run("jr_e")).read()
+    assert [line.text for line in lines] == ["a", "b", "", "c", huge.replace("SECRET", "****")]
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException", "InvalidParameterException"])
+def test_a_log_that_may_not_be_read_gives_no_lines_and_says_why(code: str) -> None:
+    with answering(refusal(code)) as server:
         client = Clients(environment(server.url), REGION).client("logs")
-        assert list(islice(CloudWatchLogs(client).follow(job_run("jr_c")), 2)) == [[], []]
+        log = CloudWatchLogs(client).open(job_run("jr_c"))
+        assert (log.read(), log.more) == ([], False)
+        assert "the log cannot be read" in (log.trouble or "")
+
+
+def page(token: str | None, *texts: str) -> tuple[int, dict[str, Any]]:
+    start = int(STARTED.timestamp() * 1000)
+    events = [
+        {"eventId": text, "logStreamName": "jr_f", "timestamp": start + n, "message": text}
+        for n, text in enumerate(texts)
+    ]
+    return 200, {"events": events, **({"nextToken": token} if token else {})}
+
+
+def test_a_long_log_is_read_a_part_at_a_time_and_nothing_of_it_is_lost() -> None:
+    numbers = [str(n) for n in range(25)]
+    seen: list[dict[str, Any]] = []
+
+    def answer(asked: Seen, handler: BaseHTTPRequestHandler) -> None:
+        request = json.loads(asked.body)
+        seen.append(request)
+        at = int(request.get("nextToken", 0))
+        token = str(at + 1) if at + 1 < len(numbers) else None
+        status, body = page(token, numbers[at]) if request["logGroupName"].endswith("error") else page(None)
+        reply(handler, status, json.dumps(body).encode(), Content_Type="application/x-amz-json-1.1")
+
+    with scripted(answer) as server:
+        log = CloudWatchLogs(Clients(environment(server.url), REGION).client("logs")).open(job_run("jr_f"))
+        read = [[line.text for line in log.read()] for _ in range(3)]
+        assert [len(part) for part in read] == [10, 10, 5]
+        assert [text for part in read for text in part] == numbers
+        assert not log.more
+        log.read()
+    asked_for = [{name for name in request if "Stream" in name} for request in seen if "error" in str(request)]
+    assert asked_for == [*[{"logStreamNamePrefix"}] * 25, *[{"logStreamNames"}] * 10]
+
+
+def test_a_refusal_between_two_pages_loses_no_line() -> None:
+    answers = [page(None), page("t", "a"), refusal("InvalidParameterException"), page(None), page(None, "a", "b")]
+    with answering(*answers) as server:
+        log = CloudWatchLogs(Clients(environment(server.url), REGION).client("logs")).open(job_run("jr_f"))
+        assert [shown(log.read()), bool(log.trouble)] == [["error: a"], True]
+        assert [shown(log.read()), log.trouble] == [["error: b"], None]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import itertools
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from glue_pkgmgr.cli.follow import follow
+from glue_pkgmgr.cli.follow import Waiting, follow
 from glue_pkgmgr.cli.output import NORMAL, QUIET, VERBOSE, Output
 from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine
 
@@ -37,15 +36,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def seconds():
-    """Return a clock that each look moves on by one second."""
-    return itertools.count(step=1.0).__next__
-
-
-def test_the_end_is_the_last_state_and_each_state_has_its_seconds():
-    followed = follow(Output(stderr=io.StringIO()), EVENTS, clock=seconds())
-    assert followed.run == run(JobRunState.SUCCEEDED)
-    assert followed.seconds == {"STARTING": 1.0, "RUNNING": 2.0}
+def test_the_end_is_the_last_state():
+    assert follow(Output(stderr=io.StringIO()), EVENTS).run == run(JobRunState.SUCCEEDED)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +80,17 @@ def test_the_moving_line_tells_the_message_of_a_log_line_and_is_cut_to_one_line(
         assert len(one) == 40
 
 
-def test_the_tail_holds_the_last_lines_of_both_streams():
+def test_what_was_not_shown_is_kept_no_longer_than_a_page():
     lines = [line(f"line {n}", "error") for n in range(100)]
     followed = follow(Output(stderr=io.StringIO()), [run(JobRunState.RUNNING), *lines, run(JobRunState.FAILED)])
-    assert [one.text for one in followed.tail] == [f"line {n}" for n in range(70, 100)]
+    assert [one.text for one in followed.unseen] == [f"line {n}" for n in range(70, 100)]
+
+
+def test_the_time_to_wait_is_counted_from_when_it_was_given():
+    assert Waiting.of(None).left() is None
+    left = Waiting.of("30m").left()
+    assert timedelta(minutes=29) < left <= timedelta(minutes=30)
+    assert Waiting(0.0).left() == timedelta()
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from packaging.version import Version
 
+from glue_pkgmgr.cli.follow import Waiting
 from glue_pkgmgr.cli.main import main
 from glue_pkgmgr.cli.session import Session
+from glue_pkgmgr.core.cause import cause_of
+from glue_pkgmgr.core.cost import cost_of
 from glue_pkgmgr.core.job import Delivery, JobRun, JobRunId, JobRunState, LogLine
 from glue_pkgmgr.core.lockfile import Lock, LockedFile, Pin
 from glue_pkgmgr.core.names import project_name
+from glue_pkgmgr.core.phases import Phases
+from glue_pkgmgr.core.run_log import RunLog, installed_against
+from glue_pkgmgr.core.run_result import RunResult
 from glue_pkgmgr.core.runtime import glue_runtime
+from glue_pkgmgr.errors import DeadlineExceeded, RemoteError
+from glue_pkgmgr.run import Run, RunServices
 from glue_pkgmgr.verbs.launch import Launched
+from glue_pkgmgr.verbs.retry import attempts
 
 DIGEST = "4c" * 32
 LOCK = Lock(
@@ -34,27 +45,94 @@ TRACEBACK = "ValueError: no column 'trips'"
 
 
 class LaunchingProject:
-    """Launches a run that ends in `state`, and remembers what it was asked for."""
+    """Launches runs that end in `states`, one after the other, and remembers what it was asked for."""
 
-    def __init__(self, state: JobRunState = JobRunState.SUCCEEDED, interrupted: bool = False) -> None:
-        self.state = state
+    def __init__(self, *states: JobRunState, message="the script raised", said="output", interrupted=False):
+        self.states = list(states or (JobRunState.SUCCEEDED,))
+        self.message = message
+        self.said = said
         self.interrupted = interrupted
         self.asked: dict[str, object] = {}
+        self.stopped: list[str] = []
+        self.deadline = None
 
     def launch(self, job, **asked):
         self.asked = {"job": job, **asked}
-        return Launched(job="taxi-job", run=JobRunId("jr_1"), delivery=Delivery.REQUIREMENTS, lock=LOCK)
+        return LaunchedRun(self, self.states.pop(0))
 
-    def follow(self, launched):
+    def attempts(self, job, *, retries, **asked):
+        def start(number):
+            self.asked = {"job": job, "retries": retries, **asked}
+            return LaunchedRun(self, self.states.pop(0))
+
+        return attempts(start, retries=retries, progress=lambda text: None)
+
+
+class LaunchedRun(Run):
+    """A run that is followed without AWS, and ends in `state`."""
+
+    def __init__(self, project, state):
+        launched = Launched(
+            job="taxi-job",
+            run=JobRunId("jr_1"),
+            delivery=Delivery.REQUIREMENTS,
+            lock=LOCK,
+            token_expires=datetime(2026, 11, 22, 12, 15, tzinfo=UTC),
+        )
+        super().__init__(services(project), launched.job, launched.run, launched)
+        self.project = project
+        self.state = state
+
+    def follow(self, deadline=None):
+        self.project.deadline = deadline
         yield self._run(JobRunState.RUNNING)
-        if self.interrupted:
+        if self.project.interrupted:
             raise KeyboardInterrupt
-        yield LogLine(time=datetime(2026, 11, 22, tzinfo=UTC), stream="error", text=TRACEBACK)
-        yield self._run(self.state)
+        if deadline == timedelta():
+            raise DeadlineExceeded("it goes on")
+        line = LogLine(time=datetime(2026, 11, 22, tzinfo=UTC), stream=self.project.said, text=TRACEBACK)
+        yield replace(line, stream="error")
+        log = RunLog()
+        log.add([line])
+        run = self._run(self.state)
+        self._result = RunResult(
+            run=run,
+            cause=cause_of(run, log),
+            phases=Phases(waited=1.0, started=2.0, installed=3.0, ran=4.25),
+            cost=cost_of(run),
+            installed=installed_against(LOCK, ["glueutils-0.2.0"]),
+            tail=(line,),
+            links={"run": "https://console/run"},
+            warnings=("a file with a token stays",),
+        )
+        yield run
 
     def _run(self, state):
-        message = "the script raised" if state is JobRunState.FAILED else None
-        return JobRun(job="taxi-job", id=JobRunId("jr_1"), state=state, error_message=message)
+        message = self.project.message if state is JobRunState.FAILED else None
+        return JobRun(
+            job="taxi-job",
+            id=JobRunId("jr_1"),
+            state=state,
+            error_message=message,
+            execution_seconds=90,
+            worker_type="G.1X",
+            workers=2,
+            glue_version="5.1",
+        )
+
+
+def services(project):
+    def unasked(*_):
+        raise AssertionError
+
+    return RunServices(
+        follower=unasked,
+        links=unasked,
+        ended=unasked,
+        status=unasked,
+        logs=unasked,
+        stop=project.stopped.append,
+    )
 
 
 @pytest.fixture
@@ -100,7 +178,10 @@ def test_a_failure_shows_the_cause_and_the_end_of_the_log_once(project, capsys, 
     main([*verbosity, "launch", "taxi"])
     err = capsys.readouterr().err
     assert err.count(TRACEBACK) == 1
-    assert err.splitlines()[-1] == "error: run jr_1 of taxi-job ended in FAILED: the script raised"
+    assert err.splitlines()[-1] == (
+        "error: run jr_1 of taxi-job ended in FAILED: the script failed: the script raised; "
+        "read its traceback: `glue-pkgmgr logs jr_1`"
+    )
 
 
 def test_json_tells_a_failure_in_one_object(project, capsys):
@@ -111,7 +192,98 @@ def test_json_tells_a_failure_in_one_object(project, capsys):
     assert (told["state"], told["error_message"]) == ("FAILED", "the script raised")
     assert told["log_tail"][0]["text"] == TRACEBACK
     assert told["releases"][1]["files"][0]["sha256"] == DIGEST
+    assert told["cause"] == {
+        "kind": "script",
+        "sentence": "the script failed: the script raised",
+        "advice": "read its traceback: `glue-pkgmgr logs RUN`",
+        "module": None,
+        "ran_user_code": True,
+        "exit_status": 7,
+    }
     assert err == ""
+
+
+def test_the_end_of_a_run_tells_its_phases_cost_and_what_was_installed(project, capsys):
+    project(LaunchingProject())
+    main(["launch", "taxi"])
+    out, err = capsys.readouterr()
+    rows = dict(line.split(maxsplit=1) for line in out.splitlines()[:20] if len(line.split()) > 1)
+    assert {rows[phase] for phase in ("waited", "started", "installed", "ran")} == {
+        "1.0 s",
+        "2.0 s",
+        "3.0 s",
+        "4.2 s",
+    }
+    assert rows["DPU-hours"] == "0.0500"
+    assert rows["price"] == "0.0220 USD, list price us-east-1, August 2026"
+    assert "as locked       yes, 1 release" in out
+    assert "console: run    https://console/run" in out
+    assert "warning: a file with a token stays" in err
+
+
+def test_json_tells_the_same(project, capsys):
+    project(LaunchingProject())
+    main(["--json", "launch", "taxi"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["seconds"].keys() == {"accepted", "waited", "started", "installed", "ran"}
+    assert (told["dpu_hours"], told["price_usd"]) == (0.05, 0.022)
+    assert told["price_basis"] == "list price us-east-1, August 2026"
+    assert told["installed"] == {
+        "as_locked": True,
+        "releases": ["glueutils==0.2.0"],
+        "missing": [],
+        "other": [],
+    }
+    assert told["links"] == {"run": "https://console/run"}
+    assert told["warnings"] == ["a file with a token stays"]
+    assert told["cause"] is None
+
+
+REFUSED = "LAUNCH ERROR | Installation of Additional Python Modules failed: 401 Error, Credentials not correct"
+
+
+def test_a_run_that_ran_nothing_is_started_again_and_counts_as_the_last(project, capsys):
+    launching = project(LaunchingProject(JobRunState.FAILED, JobRunState.SUCCEEDED, message=REFUSED, said="error"))
+    assert main(["launch", "taxi"]) == 0
+    assert launching.states == []
+    assert "state           SUCCEEDED" in capsys.readouterr().out
+
+
+def test_the_exit_status_tells_the_cause(project):
+    launching = project(LaunchingProject(JobRunState.FAILED, JobRunState.FAILED, message=REFUSED, said="error"))
+    assert main(["launch", "taxi", "--retries", "0"]) == 5
+    assert len(launching.states) == 1
+
+
+def test_the_time_to_wait_reaches_the_run_and_its_end_says_how_to_go_on(project, capsys):
+    launching = project(LaunchingProject())
+    assert main(["launch", "taxi", "--timeout", "30m"]) == 0
+    assert timedelta(minutes=29) < launching.deadline <= timedelta(minutes=30)
+    capsys.readouterr()
+
+
+def test_a_deadline_has_its_exit_status_and_tells_what_stays(project, capsys, monkeypatch):
+    project(LaunchingProject())
+    monkeypatch.setattr(Waiting, "left", lambda self: timedelta())
+    assert main(["launch", "taxi", "--timeout", "1s"]) == 8
+    err = capsys.readouterr().err
+    assert "it goes on; its requirements file with a token, good until 12:15:00 UTC, stays until" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--timeout", "soon"], "'soon' is not a span of time such as 30m"),
+        (["--timeout", "5m", "--no-wait"], "leave out --no-wait"),
+        (["--stop-on-interrupt", "--no-wait"], "leave out --no-wait"),
+        (["--retries", "-1"], "-1 is not in the range"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_starts(project, capsys, words, told):
+    asked = project(LaunchingProject())
+    assert main(["launch", "taxi", *words]) == 2
+    assert told in capsys.readouterr().err
+    assert asked.asked == {}
 
 
 def test_what_was_typed_reaches_the_project(project):
@@ -123,7 +295,7 @@ def test_what_was_typed_reaches_the_project(project):
         "modules": "boto3",
         "delivery": "index",
         "arguments": {"YEAR": "2024", "WHERE": "a=b"},
-        "followed": True,
+        "retries": 1,
     }
 
 
@@ -151,7 +323,30 @@ def test_no_wait_prints_the_run_alone(project, capsys):
     assert asked.asked["followed"] is False
 
 
-def test_an_interrupt_says_that_the_run_goes_on(project, capsys):
-    project(LaunchingProject(interrupted=True))
+def test_an_interrupt_says_that_the_run_goes_on_and_how_to_follow_it_again(project, capsys):
+    launching = project(LaunchingProject(interrupted=True))
     assert main(["-q", "launch", "taxi"]) == 130
-    assert "the run goes on; `glue-pkgmgr stop jr_1` ends it" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert (
+        "the run goes on; `glue-pkgmgr logs --follow jr_1` follows it again, `glue-pkgmgr stop jr_1` ends it"
+        in err
+    )
+    assert launching.stopped == []
+
+
+def test_an_interrupt_ends_the_run_where_that_was_asked_for(project, capsys):
+    launching = project(LaunchingProject(interrupted=True))
+    assert main(["-q", "launch", "taxi", "--stop-on-interrupt"]) == 130
+    assert launching.stopped == ["jr_1"]
+    assert "interrupted; the run was asked to stop; `glue-pkgmgr status jr_1` shows it" in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_be_stopped_is_told_to_go_on(project, capsys):
+    def refuse(run):
+        raise RemoteError(f"could not stop {run}")
+
+    launching = LaunchingProject(interrupted=True)
+    launching.stopped = SimpleNamespace(append=refuse)
+    project(launching)
+    assert main(["-q", "launch", "taxi", "--stop-on-interrupt"]) == 130
+    assert "the run goes on: could not stop jr_1" in capsys.readouterr().err

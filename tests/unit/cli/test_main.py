@@ -26,6 +26,7 @@ STATUSES = {
     errors.RemoteError: 6,
     errors.JobRunFailed: 7,
     errors.JobRunStopped: 8,
+    errors.DeadlineExceeded: 8,
     errors.NoCapacity: 9,
 }
 

@@ -7,7 +7,7 @@ import pytest
 from glue_pkgmgr.core.job import Delivery, JobRun, JobRunId, JobRunState, LogLine
 from glue_pkgmgr.core.record import LaunchRecord, recorded_launch
 from glue_pkgmgr.core.request import parse_request
-from glue_pkgmgr.errors import SettingsError
+from glue_pkgmgr.errors import RemoteError, SettingsError
 from glue_pkgmgr.verbs.runs import forget_secret, logs, runs, status, stop, using
 from tests.fakes import FakeJobs, FakeLogs, FakeRecords, FakeStaging
 from tests.unit.verbs.locks import NOW, lock, pin
@@ -87,6 +87,11 @@ def test_logs_are_what_there_is_now() -> None:
     lines = [LogLine(time=NOW, stream="output", text="hello")]
     assert logs(run(1), reader=FakeLogs([lines, lines])) == lines
     assert logs(run(1), reader=FakeLogs()) == []
+
+
+def test_a_log_that_cannot_be_read_is_an_error_not_an_empty_one() -> None:
+    with pytest.raises(RemoteError, match="no permission"):
+        logs(run(1), reader=FakeLogs(trouble="no permission"))
 
 
 @pytest.mark.parametrize("state", JobRunState)
