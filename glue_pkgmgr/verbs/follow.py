@@ -404,7 +404,7 @@ def launch_end(result: RunResult, now: datetime) -> LaunchEnd:
     cost, state = result.cost, result.run.state
     return LaunchEnd(
         time=now,
-        state=state if isinstance(state, JobRunState) else None,
+        state=state if isinstance(state, JobRunState) else JobRunState.FAILED,
         cause=result.cause.sentence if result.cause else "",
         seconds=result.phases.as_data() if result.phases else {},
         dpu_hours=float(cost.dpu_hours) if cost else None,
