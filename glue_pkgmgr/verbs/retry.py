@@ -34,4 +34,7 @@ def attempts(start: Callable[[int], AnAttempt], *, retries: int, progress: Progr
         result = run.result
         if result is None or result.cause is None or not result.cause.retryable or number > retries:
             return
-        progress(f"{result.sentence}; it ran nothing: starting again ({number} of {retries})")
+        progress(
+            f"run {result.run.id} ended in {result.run.state}: {result.cause.sentence}; it ran nothing: starting "
+            f"again ({number} of {retries})"
+        )

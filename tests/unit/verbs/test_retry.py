@@ -57,7 +57,7 @@ def test_what_is_started_again(ends: list[RunResult | None], retries: int, start
 
 def test_a_retry_is_told_with_why() -> None:
     _, told = numbers([REFUSED, ended(None)], 2)
-    assert told == ["run jr_1 of taxi ended in FAILED: why; do; it ran nothing: starting again (1 of 2)"]
+    assert told == ["run jr_1 ended in FAILED: why; it ran nothing: starting again (1 of 2)"]
 
 
 def test_a_refused_start_ends_the_attempts() -> None:
