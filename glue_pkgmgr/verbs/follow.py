@@ -371,6 +371,8 @@ class Following:
             return None
         if reader.more:
             return _SHORTEST_PAUSE
+        if not self._lines and run.state is JobRunState.SUCCEEDED:
+            return None  # nobody waits for its lines, and what was installed came long before
         long_ago = run.completed is not None and self._follower.clock() - run.completed > _LONG_AGO
         if long_ago or began - ended_at >= _LONGEST_END:
             return None
