@@ -367,14 +367,12 @@ class Following:
         ended_at, reader = self._ended_at or 0.0, self._reader
         if not read:
             return max((self._log_turn or 0.0) - self._follower.now(), _SHORTEST_PAUSE)
-        if reader is None or self._log_trouble:
-            return None
-        if reader.more:
+        if reader is not None and reader.more and not self._log_trouble:
             return _SHORTEST_PAUSE
-        if not self._lines and run.state is JobRunState.SUCCEEDED:
-            return None  # nobody waits for its lines, and what was installed came long before
         long_ago = run.completed is not None and self._follower.clock() - run.completed > _LONG_AGO
-        if long_ago or began - ended_at >= _LONGEST_END:
+        # Where nobody waits for its lines: what was installed came long before.
+        enough = not self._lines and run.state is JobRunState.SUCCEEDED
+        if self._log_trouble or enough or long_ago or began - ended_at >= _LONGEST_END:
             return None
         quiet = _QUIET if self._lines_seen else _QUIET_IF_EMPTY
         if not new and began - self._quiet_since >= quiet:
