@@ -695,6 +695,8 @@ class Project:
                     staging=self._wiring.staging,
                     clock=self.clock,
                     now=time.monotonic,
+                    progress=self._progress,
+                    patience=self._wiring.patience,
                 )
             return self._made_follower
 

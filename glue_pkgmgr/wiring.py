@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs.deliver import Deliverer
 
 _LOG_SECONDS = 15
+_STAND_IN_PATIENCE = 5.0
 _RECORD_SECONDS = 10  # an S3 that is slower than this for a few kilobytes does not answer at all
 
 
@@ -173,6 +174,11 @@ class Wiring:
         if self.clients.endpoint_url("glue"):
             return {}
         return console_links(run, self._settings.codeartifact.region)
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which a followed run may be out of reach; the runs of a stand-in are gone with it."""
+        return _STAND_IN_PATIENCE if self.clients.endpoint_url("glue") else verbs.follow.PATIENCE
 
     def mint(self, lifetime: timedelta) -> IndexUrl:
         return verbs.mint.mint(self.approved, lifetime, tokens=self.codeartifact, repositories=self.codeartifact)

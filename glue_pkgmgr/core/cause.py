@@ -430,11 +430,15 @@ _FAILURES = (
         "add the project that brings it to the bundle, approve it, and lock again",
     ),
     _Sign(
-        re.compile(
-            r"OutOfMemory|MemoryError|memory limits|Container killed|exit (?:code|status) 137", re.IGNORECASE
-        ),
+        re.compile(r"OutOfMemory|MemoryError|memory limits|Container killed", re.IGNORECASE),
         CauseKind.OUT_OF_MEMORY,
         "it ran out of memory: {said}",
+        _LARGER,
+    ),
+    _Sign(
+        re.compile(r"exit (?:code|status) 137"),
+        CauseKind.OUT_OF_MEMORY,
+        "it was killed, most often for want of memory: {said}",
         _LARGER,
     ),
     _Sign(re.compile(r"No space left on device"), CauseKind.DISK_FULL, "the disk was full: {said}", _LARGER),

@@ -25,7 +25,7 @@ from glue_pkgmgr.core.record import LaunchEnd
 from glue_pkgmgr.core.run_log import RunLog, installed_against
 from glue_pkgmgr.core.run_result import RunResult
 from glue_pkgmgr.errors import DeadlineExceeded, RemoteError
-from glue_pkgmgr.ports import Clock, JobLogs, JobService, LogReader, Staging
+from glue_pkgmgr.ports import Clock, JobLogs, JobService, LogReader, Progress, Staging, silent
 
 _FIRST_POLL = 0.5  # seconds
 _SLOWEST_POLL = 10.0
@@ -46,7 +46,8 @@ _QUIET, _QUIET_IF_EMPTY = 2.0, 5.0  # seconds
 _LONGEST_END = 10.0
 _LONG_AGO = timedelta(minutes=1)
 _LOG_TROUBLE_PAUSE = 30.0  # seconds between two tries of a log that cannot be read
-_PATIENCE = 300.0  # seconds for which a run that has been seen may be out of reach
+PATIENCE = 120.0
+"""Seconds for which a run that has been seen may be out of reach."""
 
 Event = JobRun | LogLine
 """What following yields: the run whenever its state changed, and its log lines."""
@@ -141,16 +142,27 @@ class RunStates:
 class Follower:
     """Follows runs for one project. Safe from threads; each `Following` belongs to one of them at a time.
 
-    `clock` tells aware UTC, `now` seconds that only go forward.
+    `clock` tells aware UTC, `now` seconds that only go forward. For `patience` seconds a run that has been seen
+    may be out of reach.
     """
 
     def __init__(
-        self, *, jobs: JobService, logs: JobLogs, staging: Staging, clock: Clock, now: Callable[[], float]
+        self,
+        *,
+        jobs: JobService,
+        logs: JobLogs,
+        staging: Staging,
+        clock: Clock,
+        now: Callable[[], float],
+        progress: Progress = silent,
+        patience: float = PATIENCE,
     ) -> None:
+        self.patience = patience
         self.logs = logs
         self.staging = staging
         self.clock = clock
         self.now = now
+        self.progress = progress
         self.states = RunStates(jobs, Budget(_STATE_RATE, _STATE_BURST, now), now)
         self.log_budget = Budget(_LOG_RATE, _LOG_BURST, now)
 
@@ -211,7 +223,7 @@ class Following:
     def look(self) -> Look:
         """Look at the run once. The last event of all is the run in its final state.
 
-        Raises: RemoteError when it cannot be read at first, or could not be for five minutes.
+        Raises: RemoteError when it cannot be read at first, or could not be for longer than is borne with.
         """
         if self.over:
             return Look(over=True)
@@ -272,8 +284,13 @@ class Following:
     def _out_of_reach(self, error: RemoteError) -> Look:
         """Go on for a while if the run has been seen before: hours of following should survive a bad minute."""
         now = self._follower.now()
-        self._failing_since = self._failing_since or now
-        if self._last is None or now - self._failing_since > _PATIENCE:
+        if self._failing_since is None:
+            self._failing_since = now
+            if self._last is not None:
+                self._follower.progress(
+                    f"{error}; trying again for {self._follower.patience:.0f} s, the run goes on"
+                )
+        if self._last is None or now - self._failing_since > self._follower.patience:
             raise error
         self._pause = min(self._pause * 2, _SLOWEST_POLL)
         return Look(pause=self._pause)

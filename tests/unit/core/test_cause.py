@@ -252,7 +252,7 @@ def test_what_pip_says_of_other_packages_after_installing_is_no_cause() -> None:
             "the script failed: ValueError: no column",
             JobRunFailed,
         ),
-        ("Command failed with exit code 137", True, K.OUT_OF_MEMORY, "out of memory", JobRunFailed),
+        ("Command failed with exit code 137", True, K.OUT_OF_MEMORY, "for want of memory", JobRunFailed),
         ("java.lang.OutOfMemoryError: Java heap space", True, K.OUT_OF_MEMORY, "out of memory", JobRunFailed),
         (
             "An error occurred (AccessDeniedException): role is not authorized to perform: glue:GetTable on x",

@@ -30,6 +30,7 @@ class World:
     staging: FakeStaging = field(default_factory=FakeStaging)
     logs: FakeLogs = field(default_factory=FakeLogs)
     time: FakeTime = field(default_factory=FakeTime)
+    told: list[str] = field(default_factory=list)
 
     def follower(self) -> Follower:
         return Follower(
@@ -38,6 +39,7 @@ class World:
             staging=self.staging,
             clock=self.time.clock,
             now=self.time.monotonic,
+            progress=self.told.append,
         )
 
     def open(self, *, lines: bool = True) -> Following:
@@ -282,14 +284,15 @@ def test_a_run_that_was_seen_survives_a_bad_minute_but_not_an_hour(world: World)
 
     def script(job: str, run: JobRunId) -> JobRun:
         passed = world.time.now - began
-        if timedelta(seconds=5) < passed < timedelta(seconds=90) or passed > timedelta(minutes=5):
+        if timedelta(seconds=5) < passed < timedelta(seconds=90) or passed > timedelta(minutes=3):
             raise RemoteError("no way")
         return JobRun(job=job, id=run, state=S.RUNNING)
 
     world.jobs.script = script
     with pytest.raises(RemoteError, match="no way"):
         world.follow()
-    assert timedelta(minutes=10) <= world.time.now - began < timedelta(minutes=11)
+    assert timedelta(minutes=5) <= world.time.now - began < timedelta(minutes=6)
+    assert world.told == ["no way; trying again for 120 s, the run goes on"] * 2
 
 
 @pytest.mark.parametrize("state", [S.RUNNING, S.WAITING])
