@@ -424,8 +424,8 @@ def launch_end(result: RunResult, now: datetime) -> LaunchEnd:
         state=state if isinstance(state, JobRunState) else JobRunState.FAILED,
         cause=result.cause.sentence if result.cause else "",
         seconds=result.phases.as_data() if result.phases else {},
-        dpu_hours=float(cost.dpu_hours) if cost else None,
-        price=float(cost.usd) if cost and cost.usd is not None else None,
+        dpu_hours=cost.dpu_hours if cost else None,
+        usd=cost.usd if cost else None,
     )
 
 
