@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from packaging.version import Version
 
 from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl
-from glue_pkgmgr.errors import NotInstallable
+from glue_pkgmgr.errors import IndexAccessError, NotInstallable, RemoteError
 
 if TYPE_CHECKING:
     from glue_pkgmgr.core.advisory import Advisory
@@ -166,6 +166,14 @@ class Repositories(Protocol):
         ...
 
 
+class IndexRefused(IndexAccessError):
+    """An index answered with an error; `status` is that of HTTP."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class PackageIndex(Protocol):
     """A package index, read through its simple API."""
 
@@ -188,6 +196,14 @@ OpenIndex = Callable[[IndexUrl], PackageIndex]
 """Opens the index behind a URL."""
 
 
+class StartThrottled(RemoteError):
+    """The service asks for fewer calls: nothing was started."""
+
+
+class NoAnswer(RemoteError):
+    """No answer came, or that the service failed: what was asked for may have been done or not."""
+
+
 class JobService(Protocol):
     """AWS Glue jobs and their runs."""
 
@@ -195,8 +211,26 @@ class JobService(Protocol):
         """Return the job definition as GetJob answers, None if there is none. Raises: RemoteError."""
         ...
 
+    def create(self, definition: Mapping[str, object]) -> None:
+        """Create a job. `definition` has the members of the API's `Job`, its `Name` too. Raises: RemoteError."""
+        ...
+
+    def update(self, definition: Mapping[str, object]) -> None:
+        """Replace all of a job's definition, the job that has its `Name`. Raises: RemoteError."""
+        ...
+
     def start(self, job: str, arguments: Mapping[str, str]) -> JobRunId:
-        """Start a run. Raises: NoCapacity at the limit of concurrent runs; RemoteError."""
+        """Start a run, asking once: what failed is not tried again, as it might have been done.
+
+        Raises: NoCapacity at the limit of concurrent runs; StartThrottled; NoAnswer; RemoteError.
+        """
+        ...
+
+    def launched(self, job: str, launch: str, most: int) -> Sequence[JobRun]:
+        """Return the runs of a launch, of its latest attempt first, if one is among the `most` latest of the job.
+
+        Raises: RemoteError.
+        """
         ...
 
     def run(self, job: str, run: JobRunId) -> JobRun:
@@ -281,6 +315,10 @@ class Staging(Protocol):
 
     def put_file(self, url: str, path: Path) -> None:
         """Store the file at `path` unless an object of that size is there. Raises: RemoteError."""
+        ...
+
+    def size(self, url: str) -> int | None:
+        """Return how many bytes the object has, None if there is none. Raises: RemoteError."""
         ...
 
     def delete(self, url: str) -> None:

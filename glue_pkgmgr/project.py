@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
+import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.policy import Policy
     from glue_pkgmgr.core.publish_plan import PublishPlan
     from glue_pkgmgr.core.publish_record import PublishRecord
+    from glue_pkgmgr.core.record import LaunchRecord
     from glue_pkgmgr.core.release_checks import Finding as ReleaseFinding
     from glue_pkgmgr.core.release_checks import ReleaseRules
     from glue_pkgmgr.core.run_result import RunResult
@@ -45,13 +48,28 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs.doctor import Finding
     from glue_pkgmgr.verbs.follow import Event, Follower
     from glue_pkgmgr.verbs.init import Beginnings
-    from glue_pkgmgr.verbs.launch import Launched
+    from glue_pkgmgr.verbs.launch import Bearer, JobArguments, Launched
     from glue_pkgmgr.verbs.lock import Locked
     from glue_pkgmgr.verbs.mirrored import MirrorReport, Places, Unlocked
+    from glue_pkgmgr.verbs.preflight import Asked, Preflight
     from glue_pkgmgr.verbs.publish import Candidate, Publisher
     from glue_pkgmgr.verbs.resolve import MissingApproval, Refusal, Resolution
     from glue_pkgmgr.verbs.runs import RunsUsing
     from glue_pkgmgr.verbs.withdraw import OwnRelease, Restored, Uses, Withdrawn
+
+# For whoever asks for a launch that another process is starting: as long as that may try, and a little.
+_LONGEST_START = timedelta(minutes=3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the caller wants to launch, in the caller's words."""
+
+    job: JobSettings
+    modules: str | Sequence[str] | None
+    delivery: Delivery | str | None
+    arguments: Mapping[str, str] | None
+    followed: bool
 
 
 class Project:
@@ -518,49 +536,57 @@ class Project:
         delivery: Delivery | str | None = None,
         arguments: Mapping[str, str] | None = None,
         followed: bool = True,
+        launch_id: str | None = None,
+        queue: timedelta | None = None,
+        fix: bool = False,
     ) -> Run:
         """Start a run of `job` with its bundle, or with `modules` instead, and return it.
 
         `delivery` defaults to the most private one; `followed` says whether the caller will `follow` the run.
+        `launch_id` is any text that names this launch: if it has a run already, that one is returned and nothing
+        is started. `queue` is how long to wait for a place where the job runs as often as it may. `fix` makes the
+        job as the settings say, its script uploaded, if nothing else is wrong.
 
-        Raises: NotApproved, NotInstallable and SettingsError before a token exists; NoCapacity; RemoteError.
+        Raises: NotApproved, NotInstallable, SettingsError and what else `preflight` finds, before the token of
+        the run exists; NoCapacity; RemoteError, of which StartUnknown says that a run may be there all the same.
         """
-        import secrets
+        wish = _Wish(self.settings.job(job), modules, delivery, arguments, followed)
+        return self._started(wish, _launch_of(wish.job, launch_id), launch_id, queue=queue, fix=fix)
 
-        from glue_pkgmgr.core.job import Delivery
-        from glue_pkgmgr.core.record import recorded_launch
+    def _started(
+        self,
+        wish: _Wish,
+        launch: str,
+        named: str | None,
+        *,
+        attempt: int = 1,
+        queue: timedelta | None,
+        fix: bool = False,
+    ) -> Run:
+        """Return a run of that attempt of a launch or of a later one; of one with a name there may be one."""
+        from glue_pkgmgr.core.launch_id import attempt_id, attempt_of
 
-        settings = self.settings.job(job)
-        locked = self._lock_for(settings, modules)
-        way = _delivery(delivery) if delivery else Delivery.default(locked.runtime, followed=followed)
-        self._progress(f"checking {settings.name}")
-        definition = verbs.launch.preflight(
-            settings,
-            locked,
-            jobs=self._wiring.jobs,
-            approved=self._wiring.approved,
-            repositories=self._wiring.codeartifact,
-        )
-        verbs.launch.require_launchable(settings, locked, way, arguments or {})  # what is refused leaves no record
-        record = recorded_launch(
-            secrets.token_hex(16),
-            settings.name,
-            locked,
-            by=self._wiring.login,
-            time=self.clock(),
-            delivery=way,
-            allowlist_sha256=verbs.allowlist_file.digest(self.settings.policy.allowlist),
-            arguments={**settings.arguments, **(arguments or {})},
-        )
-        self._wiring.records.add(record)
+        if named is None:
+            return self._launched(wish, attempt_id(launch, attempt), queue=queue, fix=fix)
+        longest = _LONGEST_START + (queue or timedelta())
+        with self._wiring.launch_locks.held(launch, longest.total_seconds()):
+            found = verbs.start.find_run(self._wiring.jobs, wish.job.name, launch)
+            if found is not None and attempt_of(launch, found.launch_id) >= attempt:
+                return self._taken_up(named, found)
+            return self._launched(wish, attempt_id(launch, attempt), queue=queue, fix=fix, alone=False)
+
+    def _launched(
+        self, wish: _Wish, launch: str, *, queue: timedelta | None, fix: bool, alone: bool = True
+    ) -> Run:
+        """Start a run that has not been started, recorded before and after."""
+        bearer = self._bearer(wish, launch, fix=fix)
+        record = self._record(bearer)
         launched = verbs.launch.launch(
-            settings,
-            locked,
-            delivery=way,
-            arguments=arguments or {},
-            definition=definition,
+            bearer,
+            alone=alone,
+            patience=verbs.start.Patience(queue=queue or timedelta()),
             jobs=self._wiring.jobs,
-            deliverer=self._wiring.deliverer(),
+            timing=verbs.start.Timing(now=time.monotonic, sleep=time.sleep, jitter=random.random),
             clock=self.clock,
             progress=self._progress,
         )
@@ -569,7 +595,7 @@ class Project:
             self._wiring.records.add(record)
         except GluePkgmgrError as e:  # the run goes on whatever becomes of its record
             self._progress(f"warning: the record of run {launched.run} stays without its id: {e}")
-        return Run(self._run_services(record.launch), launched.job, launched.run, launched)
+        return Run(self._run_services(launch), launched.job, launched.run, launched, launch=launch)
 
     def attempts(
         self,
@@ -579,15 +605,25 @@ class Project:
         modules: str | Sequence[str] | None = None,
         delivery: Delivery | str | None = None,
         arguments: Mapping[str, str] | None = None,
+        launch_id: str | None = None,
+        queue: timedelta | None = None,
+        fix: bool = False,
     ) -> Iterator[Run]:
         """Yield a run of `job`, launched as `launch` does; then, up to `retries` times, another in its place.
 
         Only one that failed without having run user code is started again: `for run in project.attempts("taxi"):
         result = run.wait()`. Raises: like `launch`.
         """
+        from glue_pkgmgr.core.launch_id import attempt_of
+
+        wish = _Wish(self.settings.job(job), modules, delivery, arguments, followed=True)
+        launch, before = _launch_of(wish.job, launch_id), 0
 
         def start(number: int) -> Run:
-            return self.launch(job, modules=modules, delivery=delivery, arguments=arguments)
+            nonlocal before
+            run = self._started(wish, launch, launch_id, attempt=before + 1, queue=queue, fix=fix and number == 1)
+            before = attempt_of(launch, run.launch)
+            return run
 
         return verbs.retry.attempts(start, retries=retries, progress=self._progress)
 
@@ -598,6 +634,111 @@ class Project:
         """
         found = self.status(run)
         return Run(self._run_services(), found.job, found.id)
+
+    def _taken_up(self, named: str, found: JobRun) -> Run:
+        """Return a run that a launch has already, and complete its record, which a killed process left open."""
+        self._progress(f"launch {named} has a run, nothing is started: {found.id} is {found.state}")
+        launch = found.launch_id or ""
+        try:
+            self._wiring.records.complete(launch, found.id)
+        except GluePkgmgrError as e:
+            self._progress(f"warning: the record of run {found.id} stays without its id: {e}")
+        return Run(self._run_services(launch), found.job, found.id, launch=launch)
+
+    def preflight(
+        self,
+        job: str,
+        *,
+        modules: str | Sequence[str] | None = None,
+        delivery: Delivery | str | None = None,
+        arguments: Mapping[str, str] | None = None,
+        followed: bool = True,
+        fix: bool = False,
+    ) -> Preflight:
+        """Return everything that `launch` would find with the same arguments; nothing is started or changed.
+
+        Raises: SettingsError, NotApproved and NotInstallable when there is no lock to look at.
+        """
+        asked = self._asked(_Wish(self.settings.job(job), modules, delivery, arguments, followed))
+        return self._wiring.lookout.look(asked, fix=fix)
+
+    def job_arguments(
+        self,
+        job: str,
+        modules: str | Sequence[str] | None = None,
+        delivery: Delivery | str | None = None,
+        arguments: Mapping[str, str] | None = None,
+    ) -> JobArguments:
+        """Return the arguments with which anybody's run of `job` installs its bundle, or `modules` instead.
+
+        For schedulers that start runs themselves. `delivery` defaults to wheels, which carry no token. All that
+        `launch` would look at is looked at, and the arguments are recorded as a launch without a run.
+
+        Raises: as `launch`.
+        """
+        wish = _Wish(self.settings.job(job), modules, delivery, arguments, followed=False)
+        bearer = self._bearer(wish, secrets.token_hex(16))
+        self._record(bearer)
+        return verbs.launch.job_arguments(bearer)
+
+    def _asked(self, wish: _Wish) -> Asked:
+        from glue_pkgmgr.core.job import Delivery
+
+        lock, faults = self._lock_for(wish.job, wish.modules)
+        chosen = _delivery(wish.delivery) if wish.delivery else None
+        return verbs.preflight.Asked(
+            job=wish.job,
+            lock=lock,
+            delivery=chosen or Delivery.default(lock.runtime, followed=wish.followed),
+            arguments=wish.arguments or {},
+            faults=faults,
+            chosen=chosen is not None,
+        )
+
+    def _bearer(self, wish: _Wish, launch: str, *, fix: bool = False) -> Bearer:
+        """Return what brings the lock to a run, once nothing that can be known keeps it from being started.
+
+        Raises: what is found, all at once; first what is found without asking anybody.
+        """
+        from glue_pkgmgr.core.preflight import raise_errors, warnings_of
+
+        asked, job = self._asked(wish), wish.job.name
+        raise_errors(job, verbs.preflight.here(asked))
+        self._progress(f"checking {job}")
+        lookout = self._wiring.lookout
+        found = lookout.look(asked, fix=fix)
+        raise_errors(job, found.findings)
+        self._warn(map(str, warnings_of(found.findings)))
+        if fix:
+            for one in found.differences:
+                self._progress(f"changing {job}: {one}")
+            lookout.apply(asked)
+        return verbs.launch.Bearer(
+            asked=replace(asked, delivery=found.delivery),
+            launch=launch,
+            budget=found.budget,
+            deliverer=self._wiring.deliverer(),
+            clock=self.clock,
+            progress=self._progress,
+        )
+
+    def _record(self, bearer: Bearer) -> LaunchRecord:
+        """Record what is to be launched: nothing starts without a record. Raises: SettingsError; RemoteError."""
+        from glue_pkgmgr.core.record import recorded_launch
+
+        asked = bearer.asked
+        record = recorded_launch(
+            bearer.launch,
+            asked.job.name,
+            asked.lock,
+            by=self._wiring.login,
+            time=self.clock(),
+            delivery=asked.delivery,
+            allowlist_sha256=verbs.allowlist_file.digest(self.settings.policy.allowlist),
+            arguments=asked.given,
+        )
+        self._wiring.records.add(record)
+        return record
 
     def follow(self, run: Run | Launched | str, deadline: timedelta | None = None) -> Iterator[Event]:
         """Yield the changing states and the log lines of a run until it has ended.
@@ -843,15 +984,25 @@ class Project:
             may_break=may_break,
         )
 
-    def _lock_for(self, job: JobSettings, modules: str | Sequence[str] | None) -> Lock:
-        """Return the lock a run of `job` installs: its bundle's, or that of other `modules`."""
+    def _lock_for(self, job: JobSettings, modules: str | Sequence[str] | None) -> tuple[Lock, str]:
+        """Return the lock a run of `job` installs, its bundle's or that of other `modules`, and why it may not."""
         if modules is None:
-            return self._usable_lock(job.bundle)
+            held, policy = self._held(job.bundle), self._policy(job.bundle.runtime)
+            self._warn(verbs.lock.ending(held, policy))
+            faults = verbs.lock.unusable(job.bundle, held, policy)
+            return held, verbs.lock.stale_text(job.bundle.name, faults) if faults else ""
         internal = self.settings.policy.internal
         request = parse_request(modules, internal) if isinstance(modules, str) else parse_items(modules, internal)
         checked = self._check(request, job.bundle.runtime, job.bundle.may_break)
         self._warn(checked.warnings)
-        return checked.closure()
+        return checked.closure(), ""
+
+
+def _launch_of(job: JobSettings, named: str | None) -> str:
+    """Return the id of a launch of `job`: a new one, unless the caller has a name for it."""
+    from glue_pkgmgr.core.launch_id import launch_id
+
+    return secrets.token_hex(16) if named is None else launch_id(job.name, named)
 
 
 def _delivery(name: str) -> Delivery:

@@ -35,12 +35,22 @@ class RunServices:
 class Run:
     """One run of a Glue job, just launched or found again by its id.
 
-    It may be followed any number of times, by several threads at once: each following tells all of it. Nothing is
-    asked of AWS before a method needs it.
+    `launched` is None for a run that was found again; `launch` is the id of the launch that it carries, None if
+    that is not known. It may be followed any number of times, by several threads at once: each following tells all
+    of it. Nothing is asked of AWS before a method needs it.
     """
 
-    def __init__(self, services: RunServices, job: str, run: JobRunId, launched: Launched | None = None) -> None:
+    def __init__(
+        self,
+        services: RunServices,
+        job: str,
+        run: JobRunId,
+        launched: Launched | None = None,
+        *,
+        launch: str | None = None,
+    ) -> None:
         self._services = services
+        self.launch = launch or (launched.launch if launched else None)
         self.job = job
         self.run = run
         self.launched = launched

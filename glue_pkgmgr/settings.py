@@ -20,6 +20,7 @@ from glue_pkgmgr.errors import SettingsError
 
 if TYPE_CHECKING:
     from glue_pkgmgr.core.allowlist import AllowList
+    from glue_pkgmgr.core.job_definition import WantedJob
     from glue_pkgmgr.core.policy import Policy
 
 T = TypeVar("T")
@@ -140,7 +141,11 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSettings:
-    """A Glue job as the settings describe it. `script` is a local file or an `s3://` URL."""
+    """A Glue job as the settings describe it. `script` is a local file or an `s3://` URL.
+
+    `connections` are Glue connections, None to leave them to the job. `written` are the keys that the file has: of
+    a job that exists, nothing else is changed.
+    """
 
     key: str
     name: str
@@ -153,6 +158,32 @@ class JobSettings:
     role: str
     timeout: timedelta
     concurrent_runs: int
+    connections: tuple[str, ...] | None = None
+    written: frozenset[str] = frozenset()
+
+    def wanted(self, script: str, *, role: str | None = None, only_written: bool = False) -> WantedJob:
+        """Return what Glue is to know of the job. `script` is the URL of its script, `role` an ARN if it is known.
+
+        With `only_written` a setting that the file does not have counts as nothing said.
+        """
+
+        def said(key: str) -> bool:
+            return key in self.written or not only_written
+
+        from glue_pkgmgr.core.job_definition import WantedJob  # most verbs never ask
+
+        return WantedJob(
+            name=self.name,
+            glue_version=self.bundle.runtime.version,
+            script=script,
+            arguments=self.arguments,
+            role=(role or self.role) if said("role") else None,
+            worker_type=self.worker_type if said("worker-type") else None,
+            workers=self.workers if said("workers") else None,
+            timeout=self.timeout if said("timeout-minutes") else None,
+            concurrent_runs=self.concurrent_runs if said("concurrent-runs") else None,
+            connections=self.connections,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +355,8 @@ def _job(key: str, table: _Table, bundles: Mapping[str, Bundle]) -> JobSettings:
         role=table.string("role", default=f"{key}-job"),
         timeout=timedelta(minutes=table.integer("timeout-minutes", default=60, least=1, most=_LONGEST_MINUTES)),
         concurrent_runs=table.integer("concurrent-runs", default=1, least=1),
+        connections=tuple(table.strings("connections")) if "connections" in table else None,
+        written=table.keys,
     )
     table.done()
     return job
@@ -372,6 +405,10 @@ class _Table:
 
     def __bool__(self) -> bool:
         return bool(self._content)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        return frozenset(self._content)
 
     def _take(self, key: str, kind: type, default: Any = None) -> Any:
         self._taken.add(key)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.adapters.codeartifact import CodeArtifact
     from glue_pkgmgr.adapters.glue import GlueJobs
     from glue_pkgmgr.adapters.kept_pages import KeptPages
+    from glue_pkgmgr.adapters.launch_locks import LaunchLocks
     from glue_pkgmgr.adapters.logs import CloudWatchLogs
     from glue_pkgmgr.adapters.metadata import WheelMetadata
     from glue_pkgmgr.adapters.proof import InstallProof
@@ -47,10 +48,13 @@ if TYPE_CHECKING:
     from glue_pkgmgr.ports import Advisories, Clock, Progress
     from glue_pkgmgr.verbs.allowed_index import AllowedIndex
     from glue_pkgmgr.verbs.deliver import Deliverer
+    from glue_pkgmgr.verbs.preflight import Lookout
 
 _LOG_SECONDS = 15
 _STAND_IN_PATIENCE = 5.0
 _RECORD_SECONDS = 10  # an S3 that is slower than this for a few kilobytes does not answer at all
+
+_START_SECONDS = 20  # for an answer to StartJobRun, which takes one or two
 
 
 class Wiring:
@@ -152,7 +156,9 @@ class Wiring:
     def jobs(self) -> GlueJobs:
         from glue_pkgmgr.adapters.glue import GlueJobs
 
-        return GlueJobs(self.clients.client("glue"))
+        # A start is asked for once: sent again after a lost answer it may be a second run.
+        starting = self.clients.client("glue", read_seconds=_START_SECONDS, attempts=1)
+        return GlueJobs(self.clients.client("glue"), starting)
 
     @cached_property
     def logs(self) -> CloudWatchLogs:
@@ -192,6 +198,24 @@ class Wiring:
         """Open the index of the store with a new token."""
         tokens = self.codeartifact
         return self.open_index(verbs.mint.mint(self.store, SHORTEST, tokens=tokens, repositories=tokens))
+
+    @property
+    def lookout(self) -> Lookout:
+        return verbs.preflight.Lookout(
+            root=self._settings.root,
+            approved=self.approved,
+            jobs=self.jobs,
+            repositories=self.codeartifact,
+            mint=self.mint,
+            open_index=self.open_index,
+            staging=self.staging,
+        )
+
+    @property
+    def launch_locks(self) -> LaunchLocks:
+        from glue_pkgmgr.adapters.launch_locks import LaunchLocks
+
+        return LaunchLocks(self._settings.root / ".glue-pkgmgr" / "launches")
 
     def deliverer(self) -> Deliverer:
         return verbs.deliver.Deliverer(

@@ -12,7 +12,8 @@ from packaging.version import Version
 
 from glue_pkgmgr.core.distribution import parse_filename
 from glue_pkgmgr.core.index_url import AuthorizationToken, IndexUrl
-from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine, requirements_file
+from glue_pkgmgr.core.job import LAUNCH_ID, JobRun, JobRunId, JobRunState, LogLine, requirements_file
+from glue_pkgmgr.core.launch_id import attempt_of
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.record import LaunchEnd, LaunchRecord, Recorded, RecordedRelease
 from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, RepositoryLinks, Status
@@ -20,7 +21,7 @@ from glue_pkgmgr.core.request import Request
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
 from glue_pkgmgr.errors import IndexAccessError, NoCapacity, NotInstallable, RemoteError
-from glue_pkgmgr.ports import Asset, CopyRefusal, NotCopied, PackageIndex, ResolvedRelease, VisibleIndex
+from glue_pkgmgr.ports import Asset, CopyRefusal, NoAnswer, NotCopied, PackageIndex, ResolvedRelease, VisibleIndex
 
 ENDPOINT = "http://127.0.0.1:9/pypi/"
 
@@ -273,6 +274,9 @@ class FakeJobs:
 
     With `script`, a run is what it returns for its job and id, and the latest runs of a job those of `known`.
     `calls` tells what was asked; the error in `broken` ends every reading.
+    A start ends in the next of `refusals`, if there is one; it is carried out and its answer lost where `lost`
+    says so. `begun` are the runs that were started, newest first; for `hidden` looks a launch is not found in
+    them, and a look ends in the next of `looks`. `asked` tells what was asked before and at a start.
     """
 
     definitions: dict[str, Mapping[str, object]] = field(default_factory=dict)
@@ -280,19 +284,60 @@ class FakeJobs:
     known: dict[str, list[JobRun]] = field(default_factory=dict)
     started: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     stopped: list[JobRunId] = field(default_factory=list)
+    begun: list[JobRun] = field(default_factory=list)
+    hidden: int = 0
+    looks: list[Exception | None] = field(default_factory=list)
     full: bool = False
     script: Callable[[str, JobRunId], JobRun] | None = None
     calls: list[str] = field(default_factory=list)
     broken: Exception | None = None
+    refusals: list[Exception | None] = field(default_factory=list)
+    lost: list[bool] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
     def definition(self, job: str) -> Mapping[str, object] | None:
+        self.asked.append(f"definition {job}")
         return self.definitions.get(job)
 
+    def create(self, definition: Mapping[str, object]) -> None:
+        self.asked.append(f"create {definition['Name']}")
+        self.definitions[str(definition["Name"])] = dict(definition)
+
+    def update(self, definition: Mapping[str, object]) -> None:
+        self.asked.append(f"update {definition['Name']}")
+        if definition["Name"] not in self.definitions:
+            raise RemoteError(f"there is no job {definition['Name']}")
+        self.definitions[str(definition["Name"])] = dict(definition)
+
     def start(self, job: str, arguments: Mapping[str, str]) -> JobRunId:
+        self.asked.append("start")
+        if self.refusals and (refusal := self.refusals.pop(0)) is not None:
+            raise refusal
         if self.full:
             raise NoCapacity(f"{job} runs as often as it may")
         self.started.append((job, dict(arguments)))
-        return JobRunId("jr_1")
+        run = JobRun(
+            job=job,
+            id=JobRunId(f"jr_{len(self.started)}"),
+            state=JobRunState.STARTING,
+            launch_id=arguments.get(LAUNCH_ID),
+            requirements_file=requirements_file(arguments),
+            started=FakeTime().now + timedelta(seconds=len(self.started)),
+        )
+        self.begun.insert(0, run)
+        if self.lost and self.lost.pop(0):
+            raise NoAnswer(f"no answer about {job}")
+        return run.id
+
+    def launched(self, job: str, launch: str, most: int) -> Sequence[JobRun]:
+        self.asked.append("launched")
+        if self.hidden > 0:
+            self.hidden -= 1
+            return []
+        if self.looks and (trouble := self.looks.pop(0)) is not None:
+            raise trouble
+        found = [run for run in self.begun if attempt_of(launch, run.launch_id)][:most]
+        return sorted(found, key=lambda run: attempt_of(launch, run.launch_id), reverse=True)
 
     def run(self, job: str, run: JobRunId) -> JobRun:
         self._ask("GetJobRun")
@@ -376,6 +421,9 @@ class FakeStaging:
         content = path.read_bytes()
         if url not in self.objects or len(self.objects[url]) != len(content):
             self.objects[url] = content
+
+    def size(self, url: str) -> int | None:
+        return len(self.objects[url]) if url in self.objects else None
 
     def delete(self, url: str) -> None:
         if self.refuse_deletes > 0:

@@ -19,6 +19,7 @@ from glue_pkgmgr.ports import Asset, CopyRefusal, NotCopied
 _FORMAT = "pypi"
 _COPIES = 5.0  # CopyPackageVersions a second (CodeArtifact User Guide, "Quotas")
 _MOST_VERSIONS = 100  # in one call (API reference, CopyPackageVersions)
+_CHECK_NAMES = "check domain, owner, region and repository under [codeartifact], or create what is missing"
 _PAGE = 1000  # entries, the most that a List operation grants
 
 
@@ -27,6 +28,7 @@ class CodeArtifact:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self._endpoints: dict[RepositoryAddress, str] = {}  # they never change
         keep_pace(client, "CopyPackageVersions", Pace(_COPIES))
 
     def issue(self, domain: str, owner: str, lifetime: timedelta) -> AuthorizationToken:
@@ -38,6 +40,7 @@ class CodeArtifact:
         with aws_errors(
             f"could not mint a token for CodeArtifact domain {domain!r} ({owner})",
             needs="codeartifact:GetAuthorizationToken and sts:GetServiceBearerToken",
+            absent=_CHECK_NAMES,
         ):
             reply = self._client.get_authorization_token(
                 domain=domain, domainOwner=owner, durationSeconds=int(lifetime.total_seconds())
@@ -45,13 +48,18 @@ class CodeArtifact:
             return AuthorizationToken(reply["authorizationToken"], expires_at=reply["expiration"].astimezone(UTC))
 
     def endpoint(self, address: RepositoryAddress) -> str:
-        """Return the PyPI endpoint of a repository, ending in `/`. Raises: RemoteError."""
+        """Return the PyPI endpoint of a repository, ending in `/`; asked once. Raises: RemoteError."""
+        if (known := self._endpoints.get(address)) is not None:
+            return known
         with aws_errors(
             f"could not find the endpoint of CodeArtifact repository {address}",
             needs="codeartifact:GetRepositoryEndpoint",
+            absent=_CHECK_NAMES,
         ):
             reply = self._client.get_repository_endpoint(**_repository(address), format=_FORMAT)
-            return str(reply["repositoryEndpoint"]).rstrip("/") + "/"
+            found = str(reply["repositoryEndpoint"]).rstrip("/") + "/"
+        self._endpoints[address] = found
+        return found
 
     def links(self, address: RepositoryAddress) -> RepositoryLinks:
         """Return the upstreams and external connections of a repository. Raises: RemoteError."""
@@ -104,7 +112,9 @@ class CodeArtifact:
         Raises: RemoteError, also for a status that is not known.
         """
         with aws_errors(
-            f"could not list the versions of {project} in {address}", needs="codeartifact:ListPackageVersions"
+            f"could not list the versions of {project} in {address}",
+            needs="codeartifact:ListPackageVersions",
+            absent=_CHECK_NAMES,
         ):
             listed = _listed(self._client.list_package_versions, "versions", **_package(address, project))
         statuses = {version["version"]: _status(version, f"{project} in {address}") for version in listed}

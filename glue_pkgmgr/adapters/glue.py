@@ -9,14 +9,26 @@ from typing import Any
 from glue_pkgmgr.adapters.clients import RemoteRefusal, aws_errors
 from glue_pkgmgr.core.index_url import without_credentials
 from glue_pkgmgr.core.job import LAUNCH_ID, JobRun, JobRunId, job_run_state, requirements_file
+from glue_pkgmgr.core.launch_id import attempt_of
 from glue_pkgmgr.errors import RemoteError
+from glue_pkgmgr.ports import NoAnswer, StartThrottled
+
+_PAGE = 200  # runs, the most that GetJobRuns grants
+_THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
+_FAILED_THERE = frozenset({"InternalServiceException", "OperationTimeoutException", "InternalFailure"})
+_SERVER_ERROR = 500
 
 
 class GlueJobs:
-    """The job API of Glue; satisfies `ports.JobService`. `client` is boto3's."""
+    """The job API of Glue; satisfies `ports.JobService`.
 
-    def __init__(self, client: Any) -> None:
+    `client` is boto3's, `starting` one that sends a request once: what botocore sends again after a lost answer
+    may be a second run.
+    """
+
+    def __init__(self, client: Any, starting: Any = None) -> None:
         self._client = client
+        self._starting = client if starting is None else starting
 
     def definition(self, job: str) -> Mapping[str, object] | None:
         """Return the job definition, None if there is none. Raises: RemoteError."""
@@ -29,10 +41,67 @@ class GlueJobs:
             raise
         return definition
 
+    def create(self, definition: Mapping[str, object]) -> None:
+        """Create a job with that `definition`. Raises: RemoteError."""
+        with aws_errors(
+            f"could not create Glue job {definition['Name']!r}", needs="glue:CreateJob and iam:PassRole"
+        ):
+            self._client.create_job(**definition)
+
+    def update(self, definition: Mapping[str, object]) -> None:
+        """Replace the definition of the job that has its `Name`. Raises: RemoteError.
+
+        What GetJob tells and UpdateJob does not take, such as the time of the last change, is left out.
+        """
+        taken = self._client.meta.service_model.shape_for("JobUpdate").members
+        update = {member: value for member, value in definition.items() if member in taken}
+        with aws_errors(
+            f"could not update Glue job {definition['Name']!r}", needs="glue:UpdateJob and iam:PassRole"
+        ):
+            self._client.update_job(JobName=definition["Name"], JobUpdate=update)
+
     def start(self, job: str, arguments: Mapping[str, str]) -> JobRunId:
-        """Start a run and return its id. Raises: NoCapacity; RemoteError."""
-        with aws_errors(f"could not start Glue job {job!r}", needs="glue:StartJobRun"):
-            return JobRunId(self._client.start_job_run(JobName=job, Arguments=dict(arguments))["JobRunId"])
+        """Start a run, asking once, and return its id.
+
+        Raises: NoCapacity; StartThrottled when it was not started and may be in a moment; NoAnswer when that is
+        not known; RemoteError.
+        """
+        from botocore import exceptions as botocore
+        from botocore.parsers import ResponseParserError
+
+        failed = f"could not start Glue job {job!r}"
+        with aws_errors(failed, needs="glue:StartJobRun"):
+            try:
+                reply = self._starting.start_job_run(JobName=job, Arguments=dict(arguments))
+            except botocore.ClientError as e:
+                if (kind := _in_doubt(e.response)) is not None:
+                    raise kind(f"{failed}: {_said(e.response)}") from e
+                raise
+            except (botocore.EndpointConnectionError, botocore.ConnectTimeoutError):  # nothing was sent
+                raise
+            except (botocore.HTTPClientError, botocore.IncompleteReadError, ResponseParserError) as e:
+                raise NoAnswer(f"{failed}: no answer came ({type(e).__name__}); check the network") from e
+        if not reply.get("JobRunId"):  # cut off, and read as far as it came
+            raise NoAnswer(f"{failed}: no answer came that names a run; check the network")
+        return JobRunId(reply["JobRunId"])
+
+    def launched(self, job: str, launch: str, most: int) -> Sequence[JobRun]:
+        """Return the runs of a launch, of its latest attempt first, if one is among the `most` latest of the job.
+
+        Raises: RemoteError.
+        """
+        seen, following = 0, dict[str, str]()
+        with aws_errors(f"could not list the runs of Glue job {job!r}", needs="glue:GetJobRuns"):
+            while seen < most:
+                page = self._client.get_job_runs(JobName=job, MaxResults=min(_PAGE, most - seen), **following)
+                runs = [_job_run(run) for run in page["JobRuns"]]
+                if found := [run for run in runs if attempt_of(launch, run.launch_id)]:
+                    return sorted(found, key=lambda run: attempt_of(launch, run.launch_id), reverse=True)
+                seen += len(runs)
+                if not page.get("NextToken"):
+                    break
+                following = {"NextToken": page["NextToken"]}
+        return []
 
     def run(self, job: str, run: JobRunId) -> JobRun:
         """Return the run as it is now. Raises: RemoteError."""
@@ -68,6 +137,20 @@ class GlueJobs:
             raise RemoteError(
                 f"{failed}: {detail.get('ErrorMessage') or detail.get('ErrorCode') or 'no reason given'}"
             )
+
+
+def _in_doubt(response: Mapping[str, Any]) -> type[StartThrottled | NoAnswer] | None:
+    """Return what an error answer to a start means if trying again may help; None for a plain refusal."""
+    code = response.get("Error", {}).get("Code")
+    if code in _THROTTLED:
+        return StartThrottled
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return NoAnswer if code in _FAILED_THERE or status >= _SERVER_ERROR else None
+
+
+def _said(response: Mapping[str, Any]) -> str:
+    error = response.get("Error", {})
+    return f"{str(error.get('Message') or 'no reason given').rstrip('.')} ({error.get('Code', 'Unknown')})"
 
 
 def _job_run(reply: Mapping[str, Any]) -> JobRun:

@@ -27,18 +27,14 @@ class S3Staging:
         Meant for keys that name the content's hash, where equal key and size mean equal bytes.
         Raises: RemoteError.
         """
-        if self._size(url) == path.stat().st_size:
+        if self.size(url) == path.stat().st_size:
             return
         # One request, not boto3's transfer in parts, whose errors are of another kind: a wheel is far below 5 GB.
         with aws_errors(f"could not write {url}", needs="s3:PutObject"), path.open("rb") as content:
             self._client.put_object(**_object(url), Body=content)
 
-    def delete(self, url: str) -> None:
-        """Delete the object at `url`; none there is no error. Raises: RemoteError."""
-        with aws_errors(f"could not delete {url}", needs="s3:DeleteObject"):
-            self._client.delete_object(**_object(url))
-
-    def _size(self, url: str) -> int | None:
+    def size(self, url: str) -> int | None:
+        """Return how many bytes the object at `url` has, None if there is none. Raises: RemoteError."""
         try:
             with aws_errors(f"could not look at {url}", needs="s3:GetObject"):
                 return int(self._client.head_object(**_object(url))["ContentLength"])
@@ -46,6 +42,11 @@ class S3Staging:
             if e.absent:
                 return None
             raise
+
+    def delete(self, url: str) -> None:
+        """Delete the object at `url`; none there is no error. Raises: RemoteError."""
+        with aws_errors(f"could not delete {url}", needs="s3:DeleteObject"):
+            self._client.delete_object(**_object(url))
 
 
 def _object(url: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.simple_api import ACCEPT, IndexPage, parse_page
 from glue_pkgmgr.errors import IndexAccessError, NotInstallable, SettingsError
 from glue_pkgmgr.index_source import IndexSource
-from glue_pkgmgr.ports import Clock, utc_now
+from glue_pkgmgr.ports import Clock, IndexRefused, utc_now
 
 _CHUNK = 1024 * 1024
 _DOWNLOAD_ATTEMPTS = 3  # of a body that breaks off; refused connections and 5xx are retried beneath
@@ -128,8 +128,9 @@ class SimpleIndex:
     @contextmanager
     def _get(self, url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
         if self._token is not None and self._token.expired(self._clock()):
-            raise IndexAccessError(
-                f"the token for {_shown(self._url)} expired at {self._token.expires_at:%H:%M:%S} UTC: mint one"
+            raise IndexRefused(
+                f"the token for {_shown(self._url)} expired at {self._token.expires_at:%H:%M:%S} UTC: mint one",
+                requests.codes.unauthorized,
             )
         try:
             auth = self._auth if _origin(url) == _origin(self._url) else None
@@ -147,8 +148,8 @@ class SimpleIndex:
         if response.ok:
             return
         if status in _DENIED:
-            raise IndexAccessError(f"{_shown(url)} answered {status}: {self._why_denied(status)}")
-        raise IndexAccessError(f"{_shown(url)} answered {status}{_later(status)}")
+            raise IndexRefused(f"{_shown(url)} answered {status}: {self._why_denied(status)}", status)
+        raise IndexRefused(f"{_shown(url)} answered {status}{_later(status)}", status)
 
     def _why_denied(self, status: int) -> str:
         if self._token is None:

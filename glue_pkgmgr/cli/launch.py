@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,7 @@ from glue_pkgmgr.cli.releases import release_data, release_table
 from glue_pkgmgr.cli.results import result_data, result_rows
 from glue_pkgmgr.cli.runs import run_data
 from glue_pkgmgr.cli.session import Session
+from glue_pkgmgr.core.duration import parse_duration
 from glue_pkgmgr.core.job import Delivery
 from glue_pkgmgr.errors import EXIT_DONE, DeadlineExceeded, GluePkgmgrError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from glue_pkgmgr.core.run_result import RunResult
     from glue_pkgmgr.run import Run
+    from glue_pkgmgr.verbs.preflight import Preflight
 
 
 @click.command(
@@ -43,6 +45,14 @@ if TYPE_CHECKING:
     help="requirements, wheels or index; by default the most private way that fits.",
 )
 @click.option("--arg", "given", multiple=True, metavar="K=V", help="Argument of the job; repeatable.")
+@click.option(
+    "--launch-id", metavar="TEXT", help="Names this launch: if it has a run already, that one is taken up."
+)
+@click.option(
+    "--queue", metavar="DURATION", help="Wait so long, such as 30m, where the job runs as often as it may."
+)
+@click.option("--fix", is_flag=True, help="Make the job as the settings say; its script is uploaded.")
+@click.option("--dry-run", is_flag=True, help="Show what is found; start and change nothing.")
 @click.option("--no-wait", is_flag=True, help="Return once the run was accepted.")
 @click.option("--timeout", metavar="DURATION", help="Stop waiting after that time, such as 30m; the run goes on.")
 @click.option(
@@ -57,6 +67,10 @@ def command(
     modules: str | None,
     delivery: str | None,
     given: tuple[str, ...],
+    launch_id: str | None,
+    queue: str | None,
+    fix: bool,
+    dry_run: bool,
     no_wait: bool,
     timeout: str | None,
     retries: int,
@@ -73,15 +87,19 @@ def command(
             "--timeout and --stop-on-interrupt are for a run that is followed: leave out --no-wait"
         )
     waiting = Waiting.of(timeout)
+    wish: dict[str, Any] = {"modules": modules, "delivery": delivery, "arguments": _arguments(given), "fix": fix}
+    once: dict[str, Any] = {"launch_id": launch_id, "queue": parse_duration(queue) if queue else None}
     project = session.project()
-    arguments = _arguments(given)
+    if dry_run:
+        return _findings(session, job, project.preflight(job, **wish, followed=not no_wait))
     began = time.monotonic()
     if no_wait:
-        run = project.launch(job, modules=modules, delivery=delivery, arguments=arguments, followed=False)
+        run = project.launch(job, **wish, **once, followed=False)
         session.output.result(_data(run, time.monotonic() - began), run.id)
-        session.output.progress(f"accepted; follow it with `glue-pkgmgr logs --follow {run.id}`")
+        told = "accepted" if run.launched else "it is there already"
+        session.output.progress(f"{told}; follow it with `glue-pkgmgr logs --follow {run.id}`")
         return EXIT_DONE
-    for run in project.attempts(job, retries=retries, modules=modules, delivery=delivery, arguments=arguments):
+    for run in project.attempts(job, retries=retries, **wish, **once):
         accepted = time.monotonic() - began
         followed = _follow(session, run, waiting.left(), stop=stop_on_interrupt)
         began = time.monotonic()
@@ -109,6 +127,34 @@ def _follow(session: Session, run: Run, left: timedelta | None, *, stop: bool) -
     return followed
 
 
+def _findings(session: Session, job: str, found: Preflight) -> int:
+    """Show everything that was found; the exit status is that of the gravest error."""
+    data = {
+        "job": job,
+        "delivery": found.delivery.value,
+        "findings": [
+            {"check": one.check, "state": one.state.value, "told": one.told, "advice": one.advice or None}
+            for one in found.findings
+        ],
+        "changes": [{"member": one.member, "there": one.there, "wanted": one.wanted} for one in found.differences],
+    }
+    rows = [(one.check, one.state.value, one.told, one.advice) for one in found.findings]
+    parts: list[str | Table] = [Table(("check", "state", "what there is", "what to do"), rows)]
+    if found.differences:
+        changes = [(one.member, _shown(one.there), _shown(one.wanted)) for one in found.differences]
+        parts += ["--fix would change:", Table(("member", "there", "wanted"), changes)]
+    session.output.result(data, *parts)
+    errors = found.errors
+    if errors:
+        things = "one thing keeps" if len(errors) == 1 else f"{len(errors)} things keep"
+        session.output.conclude(f"{things} {job} from being launched")
+    return errors[0].error.exit_code if errors else EXIT_DONE
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else str(value)
+
+
 def _stopped(run: Run) -> str:
     """Ask `run` to stop and return what to say about it."""
     try:
@@ -128,12 +174,13 @@ def _left_behind(run: Run) -> str:
 
 
 def _secret_left(run: Run) -> str:
-    if run.delivery is not Delivery.REQUIREMENTS or run.token_expires is None:
+    launched = run.launched
+    if launched is None or launched.delivery is not Delivery.REQUIREMENTS or launched.token_expires is None:
         return ""
     # Deleted now, it might be missing where the run is about to install from it.
     return (
-        f"its requirements file with a token, good until {run.token_expires:%H:%M:%S} UTC, stays until somebody "
-        "follows it to its end"
+        f"its requirements file with a token, good until {launched.token_expires:%H:%M:%S} UTC, stays until "
+        "somebody follows it to its end"
     )
 
 
@@ -157,23 +204,25 @@ def _report(
         ("run", run.id),
         ("job", run.job),
         ("state", result.run.state.value),
-        ("delivery", run.delivery.value),
-        ("accepted after", f"{accepted:.1f} s"),
+        *([("delivery", run.delivery.value), ("accepted after", f"{accepted:.1f} s")] if run.launched else []),
         *result_rows(result),
     ]
     table = Table(("what", "value"), rows)
-    return (data, table) if result.cause else (data, table, release_table(run.lock.pins))
+    return (data, table) if result.cause or not run.launched else (data, table, release_table(run.lock.pins))
 
 
 def _data(run: Run, accepted: float, result: RunResult | None = None) -> dict[str, object]:
     phases = result.phases.as_data() if result and result.phases else {}
+    told = {"job": run.job, "run": run.id, "launch": run.launch, "found_again": run.launched is None}
+    seconds = {name: round(value, 3) for name, value in {"accepted": accepted, **phases}.items()}
+    if run.launched is None:  # what it was launched with is in the record of whoever did
+        return {**told, "seconds": seconds}
     return {
-        "job": run.job,
-        "run": run.id,
+        **told,
         "delivery": run.delivery.value,
         "glue_version": run.lock.runtime.version,
         "token_expires": run.token_expires.isoformat() if run.token_expires else None,
         "seconds_from_token_to_accepted": run.accept_seconds,
-        "seconds": {name: round(value, 3) for name, value in {"accepted": accepted, **phases}.items()},
+        "seconds": seconds,
         "releases": [release_data(pin) for pin in run.lock.pins],
     }

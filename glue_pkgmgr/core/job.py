@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import NewType, assert_never
+from typing import TYPE_CHECKING, NewType, assert_never
 
 from glue_pkgmgr.core.runtime import GlueRuntime
-from glue_pkgmgr.errors import SettingsError
+
+if TYPE_CHECKING:
+    from glue_pkgmgr.core.lockfile import LockedFile
 
 JobRunId = NewType("JobRunId", str)
 
@@ -18,16 +20,6 @@ MODULES = "--additional-python-modules"
 INSTALLER_OPTION = "--python-modules-installer-option"
 LAUNCH_ID = "--glue-pkgmgr-launch-id"
 """Every run we start carries the id of its launch: StartJobRun has no client token to find a run again by."""
-
-_MOST_ARGUMENT_BYTES = 260 * 1024
-_ARGUMENT_NAME = re.compile(r"--[A-Za-z][A-Za-z0-9_.:-]*", re.ASCII)
-# What `argparse`, on which Glue's parser is built, takes for a number; `-1e5` is an option to it.
-_NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+", re.ASCII)
-_OURS = frozenset({MODULES, INSTALLER_OPTION})
-# Glue sets these itself, or reserves them (Developer Guide, "Job parameters").
-_RESERVED = frozenset({"--JOB_NAME", "--JOB_ID", "--JOB_RUN_ID", "--SECURITY_CONFIGURATION"}) | frozenset(
-    {"--debug", "--mode", "--endpoint"}
-)
 
 
 class JobRunState(StrEnum):
@@ -140,6 +132,11 @@ class Delivery(StrEnum):
     WHEELS = "wheels"
     INDEX = "index"
 
+    @property
+    def carries_token(self) -> bool:
+        """Whether a run that is delivered to in this way has to read from an index, with a token that ends."""
+        return self is not Delivery.WHEELS
+
     @staticmethod
     def default(runtime: GlueRuntime, *, followed: bool) -> Delivery:
         """Return the most private delivery for `runtime`.
@@ -163,42 +160,6 @@ class ModuleArguments:
         """Return the job arguments; a value Glue would misread as absent is left out."""
         arguments = {MODULES: self.modules, INSTALLER_OPTION: self.option}
         return {name: value for name, value in arguments.items() if value}
-
-
-def run_arguments(given: Mapping[str, str], modules: ModuleArguments) -> dict[str, str]:
-    """Return the arguments of a job run: `given` by the caller (names without `--`), and the modules.
-
-    Raises: SettingsError for a reserved or impossible name, for values Glue's parser would misread, and above
-    260 kB.
-    Source: AWS Glue Developer Guide, "Job parameters"; its `getResolvedOptions` reads a value that starts
-    with `-` as an option.
-    """
-    arguments: dict[str, str] = {}
-    for name, value in given.items():
-        key = f"--{name.removeprefix('--')}"
-        if key in _OURS:
-            raise SettingsError(f"argument {key} is decided by the lock; change the bundle or use --modules")
-        if key == LAUNCH_ID:
-            raise SettingsError(f"argument {key} is set by the launch; give the id as --launch-id")
-        if key in _RESERVED:
-            raise SettingsError(f"argument {key} is reserved by Glue and cannot be set")
-        if not _ARGUMENT_NAME.fullmatch(key):
-            raise SettingsError(
-                f"{name!r} cannot be the name of a job argument: a letter, then letters, digits and '_.:-'"
-            )
-        if value.startswith("-") and not _NEGATIVE_NUMBER.fullmatch(value):
-            raise SettingsError(
-                f"argument {key}: Glue's parser takes a value that starts with '-' for an option; "
-                "put something before the dash and strip it in the job"
-            )
-        if key in arguments:
-            raise SettingsError(f"argument {key} is given twice")
-        arguments[key] = value
-    arguments.update(modules.as_arguments())
-    size = sum(len(f"{key}{value}".encode()) for key, value in arguments.items())
-    if size > _MOST_ARGUMENT_BYTES:
-        raise SettingsError(f"the job arguments are {size} bytes long; Glue accepts {_MOST_ARGUMENT_BYTES}")
-    return arguments
 
 
 def index_arguments(pins: Sequence[str], index_url: str) -> ModuleArguments:
@@ -228,6 +189,11 @@ def requirements_file(arguments: Mapping[str, str]) -> str | None:
 def requirements_arguments(url: str) -> ModuleArguments:
     """Return the `requirements` delivery: `url` is the S3 location of the requirements file (Glue ≥ 5.0)."""
     return ModuleArguments(url, "-r")
+
+
+def staged_wheel(folder: str, file: LockedFile) -> str:
+    """Return where the `wheels` delivery puts a wheel: below `folder` (`s3://…/`), under its hash."""
+    return f"{folder}wheels/{file.sha256}/{file.filename}"
 
 
 def wheels_arguments(urls: Sequence[str]) -> ModuleArguments:

@@ -1,4 +1,4 @@
-"""What of a job's arguments may be kept: everything but what looks like a secret."""
+"""What of a job's arguments may be kept, or given at all: everything but what looks like a secret."""
 
 from __future__ import annotations
 
@@ -29,6 +29,37 @@ _LONGEST = 1024  # characters
 _USER_IN_URL = re.compile(r"(://)[^/?#\s@]*@")
 # Told by the delivery and the releases, or in a field of its own.
 _NOT_KEPT = frozenset({MODULES, INSTALLER_OPTION, LAUNCH_ID})
+
+# To refuse an argument takes more than to hide it: a name that ends in one of these.
+_SECRET_ENDING = re.compile(
+    r"(?:^|(?<=[^a-z]))(?:password|passwd|passphrase|pwd|secret|token|credentials?|apikey"
+    r"|(?:api|access|auth|private|secret|account|encryption|signing)[^a-z]?key)$"
+)
+_NO_SECRET = re.compile(
+    r"|true|false|yes|no|none|arn:\S+|s3://\S+|ssm:\S+|secretsmanager:\S+|\{\{resolve:.+\}\}", re.IGNORECASE
+)
+_BLATANT: Mapping[str, re.Pattern[str]] = {
+    "holds a URL with a password": re.compile(r"://[^/?#\s:@]*:[^/?#\s@]+@"),
+    "holds an AWS access key": re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
+    "holds what looks like a token": re.compile(r"\beyJ[\w-]{8,}\.[\w.-]{8,}|\beyJ[\w.-]{120,}"),
+    "holds a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),
+}
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def plain_secret(name: str, value: str) -> str:
+    """Return why the argument `name` (without `--`) seems to carry a secret in clear; empty if it does not.
+
+    By what the value holds, or by a name that ends like a secret's: `db_password`, but not `password_column`. A
+    value that only says where a secret lies, such as an ARN, is none.
+    """
+    for why, pattern in _BLATANT.items():
+        if pattern.search(value):
+            return why
+    ending = _SECRET_ENDING.search(_CAMEL.sub("_", name).lower())
+    if ending and not _NO_SECRET.fullmatch(value.strip()):
+        return f"its name ends in {ending[0].replace('_', ' ')!r}, with what may be one as its value"
+    return ""
 
 
 def without_secrets(arguments: Mapping[str, str]) -> dict[str, str]:

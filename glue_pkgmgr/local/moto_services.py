@@ -45,6 +45,10 @@ def _application(backend: MotoBackend) -> WSGIApplication:
         from glue_pkgmgr.local import step_functions
 
         step_functions.correct()
+    if backend == "glue":
+        from glue_pkgmgr.local import job_definitions
+
+        job_definitions.correct()
     if backend == "logs":
         from glue_pkgmgr.local import log_events
 

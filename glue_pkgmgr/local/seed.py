@@ -6,6 +6,7 @@ the approved repository, which follow the settings.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import posixpath
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from glue_pkgmgr.core.job_definition import definition_of, script_location
 from glue_pkgmgr.errors import RemoteError
 from glue_pkgmgr.local.clients import OWN_CALL, Clients
 from glue_pkgmgr.local.state import StandIn
@@ -56,29 +58,6 @@ def seed(settings: Settings, stand_in: StandIn, progress: Progress) -> None:
         raise RemoteError(
             f"the stand-in at {stand_in.endpoint} refused what the settings name: {e}; its log may tell more"
         ) from e
-
-
-def job_definition(job: JobSettings, *, script_url: str, role_arn: str) -> dict[str, Any]:
-    """Return `job` as the arguments of Glue's CreateJob.
-
-    Retries are ours: a retry by Glue would start with the token of the first attempt.
-    Source: CreateJob; `GlueVersion` is always given, as its default moves.
-    """
-    return {
-        "Name": job.name,
-        "Role": role_arn,
-        "Command": {"Name": "glueetl", "ScriptLocation": script_url, "PythonVersion": "3"},
-        "GlueVersion": job.bundle.runtime.version,
-        "WorkerType": job.worker_type,
-        "NumberOfWorkers": job.workers,
-        "Timeout": int(job.timeout.total_seconds() // 60),
-        "MaxRetries": 0,
-        "ExecutionProperty": {"MaxConcurrentRuns": job.concurrent_runs},
-        "DefaultArguments": {
-            "--job-language": "python",
-            **{f"--{name}": value for name, value in job.arguments.items()},
-        },
-    }
 
 
 def buckets(job: JobSettings) -> set[str]:
@@ -131,8 +110,8 @@ def _job(clients: Clients, job: JobSettings, root: Path, account: str, progress:
         AssumeRolePolicyDocument=json.dumps(_TRUST_GLUE),
     )
     script_url = _script(clients("s3"), job, root, progress)
-    # moto replaces a definition of the same name, and has no UpdateJob.
-    glue.create_job(**job_definition(job, script_url=script_url, role_arn=role_arn))
+    # moto replaces a definition of the same name: of one that is there nothing stays but what the settings say.
+    glue.create_job(**definition_of(job.wanted(script_url, role=role_arn)))
 
 
 def _script(s3: Any, job: JobSettings, root: Path, progress: Progress) -> str:
@@ -140,13 +119,13 @@ def _script(s3: Any, job: JobSettings, root: Path, progress: Progress) -> str:
     if job.script.startswith("s3://"):
         return job.script
     script = root / job.script
-    url = f"{job.staging}scripts/{script.name}"
-    place = urlsplit(url)
     try:
         content = script.read_bytes()
     except OSError as e:
         progress(f"job {job.key!r} has no script yet: {script}: {e.strerror}")
-        return url
+        return f"{job.staging}scripts/{script.name}"
+    url = script_location(job.staging, hashlib.sha256(content).hexdigest(), script.name)
+    place = urlsplit(url)
     s3.put_object(Bucket=place.netloc, Key=place.path.lstrip("/"), Body=content)
     return url
 

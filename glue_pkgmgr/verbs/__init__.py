@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs import mint as mint
     from glue_pkgmgr.verbs import mirror as mirror
     from glue_pkgmgr.verbs import mirrored as mirrored
+    from glue_pkgmgr.verbs import preflight as preflight
     from glue_pkgmgr.verbs import publish as publish
     from glue_pkgmgr.verbs import resolve as resolve
     from glue_pkgmgr.verbs import retry as retry
     from glue_pkgmgr.verbs import runs as runs
+    from glue_pkgmgr.verbs import start as start
     from glue_pkgmgr.verbs import withdraw as withdraw
 
 

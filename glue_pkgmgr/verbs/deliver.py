@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,11 +18,13 @@ from glue_pkgmgr.core.job import (
     index_arguments,
     requirements_arguments,
     requirements_location,
+    staged_wheel,
     wheels_arguments,
 )
-from glue_pkgmgr.core.lockfile import Lock, requirements_text
+from glue_pkgmgr.core.lockfile import Lock, Pin, requirements_text
 from glue_pkgmgr.errors import NotInstallable, RemoteError
 from glue_pkgmgr.ports import Clock, Mint, OpenIndex, Staging
+from glue_pkgmgr.verbs.at_once import at_once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +98,27 @@ class Deliverer:
         )
 
     def _stage_wheels(self, lock: Lock, folder: str) -> list[str]:
-        """Store the best wheel of every release under its hash, checked, and return the S3 locations."""
+        """Store the best wheel of every release under its hash, checked, and return the S3 locations.
+
+        What is there already is not brought again, and where all of it is, no token is minted.
+        """
+        pins = lock.installed
+        locations = [staged_wheel(folder, pin.files[0]) for pin in pins]
+        sizes = at_once(self.staging.size, locations)
+        absent = [
+            (pin, location)
+            for pin, location, size in zip(pins, locations, sizes, strict=True)
+            if size is None or size != pin.files[0].size
+        ]
+        if absent:
+            self._bring(absent)
+        return locations
+
+    def _bring(self, wheels: Sequence[tuple[Pin, str]]) -> None:
+        """Store the best wheel of each pin at its location."""
         index = self.open_index(self.mint(SHORTEST))
-        locations = []
         with tempfile.TemporaryDirectory(prefix="glue-pkgmgr-") as scratch:
-            for pin in lock.installed:
+            for pin, location in wheels:
                 best = pin.files[0]
                 page = index.page(pin.project)
                 links = [file.url for file in page.files if file.filename == best.filename] if page else []
@@ -109,7 +128,4 @@ class Deliverer:
                     )
                 wheel = Path(scratch) / best.filename
                 index.download(links[0], wheel, best.sha256)
-                location = f"{folder}wheels/{best.sha256}/{best.filename}"
                 self.staging.put_file(location, wheel)
-                locations.append(location)
-        return locations

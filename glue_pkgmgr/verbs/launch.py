@@ -1,33 +1,28 @@
-"""Verb: check the lock, deliver it, start a Glue job run."""
+"""Verb: deliver a lock and start a Glue job run that installs exactly it, once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from glue_pkgmgr.core.index_url import SHORTEST
-from glue_pkgmgr.core.job import (
-    Delivery,
-    JobRunId,
-    ModuleArguments,
-    run_arguments,
-)
+from glue_pkgmgr.core.arguments import run_arguments
+from glue_pkgmgr.core.job import Delivery, JobRunId
 from glue_pkgmgr.core.lockfile import Lock
-from glue_pkgmgr.core.repository import RepositoryAddress
-from glue_pkgmgr.errors import RemoteError, SettingsError
-from glue_pkgmgr.ports import Clock, JobService, Progress, Repositories
-from glue_pkgmgr.settings import JobSettings
-from glue_pkgmgr.verbs.deliver import Deliverer
-from glue_pkgmgr.verbs.mirrored import require_complete, standing
+from glue_pkgmgr.core.token_life import TokenBudget
+from glue_pkgmgr.errors import RemoteError
+from glue_pkgmgr.ports import Clock, JobService, Progress
+from glue_pkgmgr.verbs.deliver import Delivered, Deliverer
+from glue_pkgmgr.verbs.preflight import Asked
+from glue_pkgmgr.verbs.start import Patience, Starter, StartUnknown, Timing
 
-# A FLEX run may wait 20 minutes for capacity before it starts (Developer Guide, "Flexible execution").
-_FLEX_WAIT = timedelta(minutes=20)
+# A token is not replaced for less than this, the time of its own minting and of some attempts to start.
+_WORN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launched:
-    """A job run that was accepted.
+    """A job run that was accepted. `launch` is the id it carries.
 
     `token_expires` is aware UTC, None for a run without a token; `accept_seconds` passed from the minted
     token to the accepted start.
@@ -37,82 +32,155 @@ class Launched:
     run: JobRunId
     delivery: Delivery
     lock: Lock
+    launch: str = ""
     token_expires: datetime | None = None
     accept_seconds: float | None = None
 
 
-def preflight(
-    job: JobSettings, lock: Lock, *, jobs: JobService, approved: RepositoryAddress, repositories: Repositories
-) -> Mapping[str, object]:
-    """Return the job definition, once everything that can be known before money is spent was looked at.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobArguments:
+    """The arguments that make a run of `job` install exactly `lock`, for whoever starts it.
 
-    Raises: SettingsError when the job does not exist, or runs another Glue version than the lock is for;
-    NotInstallable when the approved repository does not hold what the lock names; RemoteError.
+    `arguments` are what StartJobRun takes as its `Arguments`. With the delivery `index` there is a token among
+    them; with `requirements` one is in the object they name, to be deleted when every node has installed. Start
+    the run before `start_before`, or it may find its token expired; both times are aware UTC, None without one.
     """
-    definition = jobs.definition(job.name)
-    if definition is None:
-        raise SettingsError(
-            f"there is no Glue job {job.name!r}; create it (on one machine: `glue-pkgmgr local up`)"
-        )
-    version = definition.get("GlueVersion")
-    if version != lock.runtime.version:
-        raise SettingsError(
-            f"Glue job {job.name!r} runs Glue {version}, its lock is for Glue {lock.runtime.version}; "
-            "change the bundle's glue-version and lock again, or update the job "
-            "(on one machine: `glue-pkgmgr local up`)"
-        )
-    require_complete(standing([lock], approved=approved, repositories=repositories), approved)
-    return definition
+
+    job: str
+    arguments: Mapping[str, str] = field(repr=False)
+    delivery: Delivery
+    lock: Lock = field(repr=False)
+    launch: str
+    expires_at: datetime | None = None
+    start_before: datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Bearer:
+    """Has the lock at the job whenever a start is tried: with a token that lives long enough from then on.
+
+    `life` is how long that is. Minted last: a token's clock runs while the cluster starts, so nothing slow stands
+    between.
+    """
+
+    asked: Asked
+    launch: str
+    budget: TokenBudget
+    deliverer: Deliverer
+    clock: Clock
+    progress: Progress
+    made: list[Delivered] = field(default_factory=list)
+
+    def arguments(self) -> dict[str, str]:
+        """Return the arguments of the run. Raises: as `Deliverer.deliver`."""
+        if not self.made or self._worn(self.made[-1]):
+            asked = self.asked
+            self.made.append(
+                self.deliverer.deliver(asked.lock, asked.delivery, asked.job.staging, self.budget.life)
+            )
+            self._warn(self.made[-1])
+        return run_arguments(self.asked.given, self.made[-1].arguments, self.launch)
+
+    def leave(self, kept: Delivered | None) -> None:
+        """Delete what holds a secret, but for that which is `kept`; what cannot be deleted is told."""
+        for delivered in self.made:
+            if delivered is kept or not delivered.secret_object:
+                continue
+            try:
+                self.deliverer.withdraw(delivered)
+            except RemoteError as e:  # there is something that matters more
+                self.progress(f"{e}; it holds a token that ends at {delivered.token_expires:%H:%M} UTC")
+
+    def _worn(self, delivered: Delivered) -> bool:
+        if delivered.token_expires is None:
+            return False
+        left = delivered.token_expires - self.clock()
+        return left < min(self.budget.needed, self.budget.life - _WORN)
+
+    def _warn(self, delivered: Delivered) -> None:
+        if delivered.token_expires is None or delivered.minted_at is None:
+            return
+        lives = delivered.token_expires - delivered.minted_at
+        if lives + timedelta(seconds=5) < self.budget.needed:  # clocks differ a little
+            self.progress(
+                f"warning: the token lives {int(lives.total_seconds())} s, needed may be {self.budget}: it could "
+                "end before all is installed; --delivery wheels needs none"
+            )
 
 
 def launch(
-    job: JobSettings,
-    lock: Lock,
+    bearer: Bearer,
     *,
-    delivery: Delivery,
-    arguments: Mapping[str, str],
-    definition: Mapping[str, object],
+    alone: bool,
+    patience: Patience,
     jobs: JobService,
-    deliverer: Deliverer,
+    timing: Timing,
     clock: Clock,
     progress: Progress,
 ) -> Launched:
-    """Start a run of `job` that installs exactly `lock`, and return it. Call `preflight` first.
+    """Start a run that gets what `bearer` brings, and return it. Call after a preflight without errors.
 
-    Raises: SettingsError for arguments or a delivery that Glue would not take, before a token exists;
-    NoCapacity, RemoteError when the start is refused: a secret object is deleted again then.
+    `alone` says that nobody else can be starting the same launch.
+
+    Raises: NoCapacity, RemoteError when the start is refused: a secret object is deleted again then; StartUnknown
+    when it may have been started: the object stays, for the run may need it.
     """
-    require_launchable(job, lock, delivery, arguments)
-    delivered = deliverer.deliver(lock, delivery, job.staging, token_life(definition))
+    job = bearer.asked.job.name
+    starter = Starter(
+        job=job,
+        launch=bearer.launch,
+        arguments=bearer.arguments,
+        jobs=jobs,
+        patience=patience,
+        timing=timing,
+        progress=progress,
+    )
+    progress(f"starting {job}")
     try:
-        progress(f"starting {job.name}")
-        run = jobs.start(job.name, run_arguments({**job.arguments, **arguments}, delivered.arguments))
-    except BaseException:
-        try:
-            deliverer.withdraw(delivered)
-        except RemoteError as e:  # why the start was refused matters more
-            progress(f"{e}; it holds a token that ends at {delivered.token_expires:%H:%M} UTC")
+        run = starter.start(alone=alone)
+    except StartUnknown:
+        for one in bearer.made:
+            if one.secret_object:
+                progress(f"{one.secret_object} stays, with a token that ends at {one.token_expires:%H:%M} UTC")
         raise
+    except BaseException:
+        bearer.leave(None)
+        raise
+    accepted = clock()
+    used = starter.found.requirements_file if starter.found else bearer.made[-1].secret_object
+    # None when the run is that of another process, which installs from what that one brought.
+    delivered = next((one for one in reversed(bearer.made) if one.secret_object == used), None)
+    bearer.leave(delivered)
     return Launched(
-        job=job.name,
+        job=job,
         run=run,
-        delivery=delivery,
-        lock=lock,
-        token_expires=delivered.token_expires,
-        accept_seconds=(clock() - delivered.minted_at).total_seconds() if delivered.minted_at else None,
+        launch=bearer.launch,
+        delivery=bearer.asked.delivery,
+        lock=bearer.asked.lock,
+        token_expires=delivered.token_expires if delivered else None,
+        accept_seconds=(accepted - minted).total_seconds()
+        if (minted := delivered and delivered.minted_at)
+        else None,
     )
 
 
-def require_launchable(job: JobSettings, lock: Lock, delivery: Delivery, arguments: Mapping[str, str]) -> None:
-    """Raise SettingsError for arguments or a delivery that Glue would not take; nothing has been minted yet."""
-    if delivery is Delivery.REQUIREMENTS and not lock.runtime.reads_requirements_files:
-        raise SettingsError(f"Glue {lock.runtime.version} reads no requirements file; use wheels or index")
-    run_arguments({**job.arguments, **arguments}, ModuleArguments(""))
+def job_arguments(bearer: Bearer) -> JobArguments:
+    """Return the arguments of a run that somebody else starts. Call after a preflight without errors.
 
-
-def token_life(definition: Mapping[str, object]) -> timedelta:
-    """Return how long a token must live to cover waiting, starting and installing.
-
-    The shortest CodeArtifact grants, 15 minutes, covers a run that starts at once.
+    Raises: as `Deliverer.deliver`; what it left is deleted then.
     """
-    return SHORTEST + _FLEX_WAIT if definition.get("ExecutionClass") == "FLEX" else SHORTEST
+    try:
+        arguments = bearer.arguments()
+    except BaseException:
+        bearer.leave(None)
+        raise
+    expires = bearer.made[-1].token_expires
+    return JobArguments(
+        job=bearer.asked.job.name,
+        arguments=arguments,
+        delivery=bearer.asked.delivery,
+        lock=bearer.asked.lock,
+        launch=bearer.launch,
+        expires_at=expires,
+        start_before=expires - bearer.budget.needed if expires else None,
+    )

@@ -224,11 +224,15 @@ def standing(locks: Iterable[Lock], *, approved: RepositoryAddress, repositories
 
 def require_complete(mirrored: Iterable[Mirrored], approved: RepositoryAddress) -> None:
     """Raise NotInstallable that names every release the approved repository lacks or has differently."""
-    wrong = [one for one in mirrored if not one.presence.fine]
-    if wrong:
-        listed = "\n".join(f"  {one.pin}: {one.presence}{one.detail and f' ({one.detail})'}" for one in wrong)
-        bring = "publish" if all(one.pin.internal for one in wrong) else "mirror sync"
-        raise NotInstallable(f"{approved} does not hold what the lock names; run `glue-pkgmgr {bring}`:\n{listed}")
+    if wrong := [one for one in mirrored if not one.presence.fine]:
+        raise NotInstallable(lacking_text(wrong, approved))
+
+
+def lacking_text(wrong: Sequence[Mirrored], approved: RepositoryAddress) -> str:
+    """Return the sentence for locked releases that the approved repository lacks or has differently."""
+    listed = "\n".join(f"  {one.pin}: {one.presence}{one.detail and f' ({one.detail})'}" for one in wrong)
+    bring = "publish" if all(one.pin.internal for one in wrong) else "mirror sync"
+    return f"{approved} does not hold what the lock names; run `glue-pkgmgr {bring}`:\n{listed}"
 
 
 def examine(pin: Pin, assets: Sequence[Asset], runtimes: Collection[GlueRuntime]) -> Mirrored:

@@ -16,7 +16,7 @@ from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.local.jobs.environment import base_environment, clone
 from glue_pkgmgr.local.jobs.glue import Image
 from glue_pkgmgr.local.jobs.interpreters import python_for
-from tests.bench import check, lock, mirror, publish, records
+from tests.bench import check, launch, lock, mirror, publish, records
 from tests.bench.measure import REPETITIONS, Line, Sample, noise, repeated, timed
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +70,7 @@ def measured(output: Output) -> Iterator[Line]:
         ("mirror sync beside a loop of copies", mirroring),
         ("publish beside twine", publishing),
         ("records of launches", recording),
+        ("launch beside a script with the aws command", launching),
     ):
         output.progress(f"measuring {what}")
         yield from measure()
@@ -212,6 +213,26 @@ def recording() -> Iterator[Line]:
         kept = None if promise is None else sample.median < promise
         yield Line(name, f"< {promise:.0f} s" if promise else "", sample.text("s"), kept)
     yield Line("one record written", "", found.append.text("ms", 1000), None)
+
+
+def launching() -> Iterator[Line]:
+    """Launch until the run is accepted, beside a script that starts it with the aws command and checks nothing."""
+    for one in launch.launches():
+        where = f"{one.latency} a call" if one.latency else "on this machine"
+        yield Line(f"token, endpoint and start by aws, {where}", "", one.script.text("s"), None)
+        yield Line(f"glue-pkgmgr launch --no-wait, {where}", "", one.command.text("s"), None)
+        yield Line(f"launch from Python, {where}", "", one.python.text("s"), None)
+        promise, kept = f"≥ {launch.PROMISE:.0f} x", one.ratio(one.command) >= launch.PROMISE
+        yield Line(f"launch, times the script's speed, {where}", promise, f"{one.ratio(one.command):.1f} x", kept)
+        kept = one.ratio(one.python) >= launch.PROMISE
+        yield Line(f"the same from Python, {where}", promise, f"{one.ratio(one.python):.1f} x", kept)
+        far = bool(one.latency)
+        promise, kept = f"< {launch.PREFLIGHT_PROMISE:.0f} s", one.preflight.median < launch.PREFLIGHT_PROMISE
+        told = one.preflight.text("s")
+        yield Line(f"preflight, {where}", promise if far else "", told, kept if far else None)
+        yield Line(
+            f"calls of one launch of {launch.RELEASES} releases, the script makes 3", "", str(one.calls), None
+        )
 
 
 def seconds(words: Sequence[str | Path], folder: Path = ROOT) -> float:

@@ -102,11 +102,12 @@ class TestJobScripts:
         assert "s3://broken-trips/data/a.csv: the header has no column app" in sentence
 
     def test_a_script_that_is_not_there(self, road):
-        road.workspace.api("s3").delete_object(
-            Bucket="codeartifactblog-11112-us-east-1", Key="glue-pkgmgr/scripts/exiting.py"
-        )
-        sentence = error_of(road.workspace.ours("launch", "exiting", "--modules", "boto3"), 7)
-        assert "glue-pkgmgr/scripts/exiting.py" in sentence
+        job = road.workspace.api("glue").get_job(JobName="exiting-job")["Job"]
+        bucket, key = job["Command"]["ScriptLocation"].removeprefix("s3://").split("/", 1)
+        road.workspace.api("s3").delete_object(Bucket=bucket, Key=key)
+        # Before a run fails for it, minutes later.
+        sentence = error_of(road.workspace.ours("launch", "exiting", "--modules", "boto3"), 2)
+        assert f"{key}, is not there" in sentence
         assert road.workspace.run("local", "up").returncode == 0  # it brings the script again
         assert "SystemExit" in error_of(road.workspace.ours("launch", "exiting", "--modules", "boto3"), 7)
 

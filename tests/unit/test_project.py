@@ -13,16 +13,16 @@ from packaging.version import Version
 
 from glue_pkgmgr.adapters.records import RecordFolder
 from glue_pkgmgr.core.allowlist import AllowList
-from glue_pkgmgr.core.job import Delivery
+from glue_pkgmgr.core.job import Delivery, JobRunState
 from glue_pkgmgr.core.lockfile import lock_to_toml
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.record import LaunchRecord
 from glue_pkgmgr.core.runtime import glue_runtime
-from glue_pkgmgr.errors import NoCapacity, NotApproved, SettingsError
+from glue_pkgmgr.errors import NoCapacity, NotApproved, NotInstallable, SettingsError
 from glue_pkgmgr.project import Project
 from glue_pkgmgr.verbs.mirrored import Unlocked
 from glue_pkgmgr.wiring import Wiring
-from tests.fakes import FakeCodeArtifact, FakeJobs, FakeStaging
+from tests.fakes import FakeCodeArtifact, FakeIndex, FakeJobs, FakeStaging
 from tests.unit.verbs.locks import approval, lock, pin, wheel_name
 
 SETTINGS = """\
@@ -128,7 +128,6 @@ def test_a_launch_that_is_refused_leaves_no_record(project: Project, monkeypatch
     approve(project)
     for name in ("jobs", "codeartifact"):
         monkeypatch.setattr(Wiring, name, None)
-    monkeypatch.setattr("glue_pkgmgr.verbs.launch.preflight", lambda *args, **kwargs: {})
     with pytest.raises(SettingsError, match="is reserved by Glue"):
         project.launch("taxi", arguments={"JOB_NAME": "x"})
     assert not (project.settings.root / ".glue-pkgmgr" / "records").exists()
@@ -228,8 +227,14 @@ def launching(project: Project) -> Project:
     approve(project)
     remote = FakeCodeArtifact()
     remote.put("approved", wheel_name("acme==1.0"), "a" * 64)
-    jobs = FakeJobs(definitions={"taxi-job": {"Name": "taxi-job", "GlueVersion": "5.1"}})
-    vars(project._wiring).update(codeartifact=remote, jobs=jobs, staging=FakeStaging())
+    definition = {"Name": "taxi-job", "GlueVersion": "5.1", "Command": {"Name": "glueetl"}}
+    index = FakeIndex({wheel_name("acme==1.0"): b""})
+    vars(project._wiring).update(
+        codeartifact=remote,
+        jobs=FakeJobs(definitions={"taxi-job": definition}),
+        staging=FakeStaging(),
+        open_index=lambda url: index,
+    )
     return project
 
 
@@ -248,10 +253,18 @@ def test_a_launch_is_recorded_with_its_run(launching: Project) -> None:
     assert "fake-token" not in (launching.settings.root / ".glue-pkgmgr/records/launches.jsonl").read_text()
 
 
-def test_arguments_of_a_launch_are_recorded(launching: Project) -> None:
-    launching.launch("taxi", delivery="index", arguments={"YEAR": "2024"})
+def test_arguments_that_look_like_secrets_are_refused_before_aws_is_asked(launching: Project) -> None:
+    with pytest.raises(SettingsError, match="holds a URL with a password") as refused:
+        launching.launch("taxi", arguments={"URL": "https://ann:hunter2@host/"})
+    assert "hunter2" not in str(refused.value)
+    assert launching._wiring.jobs.asked == []
+    assert records(launching) == []
+
+
+def test_arguments_are_recorded_without_secrets(launching: Project) -> None:
+    launching.launch("taxi", delivery="index", arguments={"YEAR": "2024", "KEY_OF_X": "hunter2"})
     (record,) = records(launching)
-    assert record.arguments["YEAR"] == "2024"
+    assert {name: record.arguments[name] for name in ("YEAR", "KEY_OF_X")} == {"YEAR": "2024", "KEY_OF_X": "****"}
 
 
 def test_launches_are_recorded_where_the_settings_say(launching: Project, tmp_path: Path) -> None:
@@ -260,6 +273,74 @@ def test_launches_are_recorded_where_the_settings_say(launching: Project, tmp_pa
     elsewhere.launch("taxi", delivery="index")
     assert [one.job for one in RecordFolder(tmp_path / "audit").all()] == ["taxi-job"]
     assert records(launching) == []
+
+
+def test_the_same_launch_is_started_once_and_its_record_completed(launching: Project) -> None:
+    first = launching.launch("taxi", delivery="index", launch_id="nightly 2026-11-22")
+    again = launching.launch("taxi", delivery="index", launch_id="nightly 2026-11-22")
+    assert first.launched is not None
+    assert again.launched is None
+    assert (again.id, again.launch) == (first.id, first.launch)
+    assert len(launching._wiring.jobs.started) == 1
+    assert [one.run for one in records(launching)] == [first.run]
+    other = launching.launch("taxi", delivery="index", launch_id="nightly 2026-11-23")
+    assert other.id != first.id
+
+
+def test_a_launch_that_was_killed_before_its_run_was_recorded_is_taken_up(launching: Project) -> None:
+    first = launching.launch("taxi", delivery="index", launch_id="nightly")
+    fresh = Project(launching.settings, environ={}, clock=launching.clock)
+    vars(fresh._wiring).update({k: v for k, v in vars(launching._wiring).items() if k != "_settings"})
+    # Revoked meanwhile: what runs already is found all the same.
+    fresh.revoke(["acme"])
+    found = fresh.launch("taxi", launch_id="nightly")
+    assert found.id == first.id
+
+
+def test_a_launch_that_has_ended_is_told_and_not_started_again(launching: Project) -> None:
+    told: list[str] = []
+    launching._progress = told.append
+    launching.launch("taxi", delivery="index", launch_id="nightly")
+    jobs = launching._wiring.jobs
+    jobs.begun = [replace(run, state=JobRunState.SUCCEEDED) for run in jobs.begun]
+    launching.launch("taxi", delivery="index", launch_id="nightly")
+    assert told[-1] == "launch nightly has a run, nothing is started: jr_1 is SUCCEEDED"
+
+
+def test_arguments_for_another_launcher_are_checked_and_recorded(launching: Project) -> None:
+    made = launching.job_arguments("taxi", delivery="index", arguments={"day": "1"})
+    assert made.arguments["--day"] == "1"
+    assert made.arguments["--additional-python-modules"] == "acme==1.0"
+    (record,) = records(launching)
+    assert (record.launch, record.run) == (made.launch, None)
+    assert launching._wiring.jobs.started == []
+    with pytest.raises(SettingsError, match="is reserved by Glue"):
+        launching.job_arguments("taxi", arguments={"JOB_NAME": "x"})
+
+
+def test_a_preflight_tells_everything_and_starts_nothing(launching: Project) -> None:
+    launching.revoke(["acme"])
+    launching._wiring.jobs.definitions.clear()
+    found = launching.preflight("taxi", arguments={"JOB_NAME": "x"})
+    assert [one.check for one in found.errors] == ["lock", "arguments", "job definition"]
+    assert (launching._wiring.jobs.started, records(launching)) == ([], [])
+
+
+def test_a_launch_that_may_fix_its_job_does_so_only_if_nothing_else_is_wrong(launching: Project) -> None:
+    jobs, told = launching._wiring.jobs, list[str]()
+    launching._progress = told.append
+    (launching.settings.root / "taxi.py").write_text("print('hello')")
+    jobs.definitions["taxi-job"] = {**jobs.definitions["taxi-job"], "GlueVersion": "5.0"}
+    with pytest.raises(SettingsError, match=r"runs Glue 5\.0"):
+        launching.launch("taxi", delivery="index")
+    launching._wiring.codeartifact.held.clear()
+    with pytest.raises(NotInstallable):
+        launching.launch("taxi", delivery="index", fix=True)
+    assert jobs.definitions["taxi-job"]["GlueVersion"] == "5.0"
+    launching._wiring.codeartifact.put("approved", wheel_name("acme==1.0"), "a" * 64)
+    launching.launch("taxi", delivery="index", fix=True)
+    assert jobs.definitions["taxi-job"]["GlueVersion"] == "5.1"
+    assert "changing taxi-job: GlueVersion is 5.0, the settings say 5.1" in told
 
 
 def test_runs_that_used_a_release_are_told_without_a_network(launching: Project) -> None:

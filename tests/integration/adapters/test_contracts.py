@@ -21,7 +21,7 @@ from glue_pkgmgr.adapters.s3 import S3Staging
 from glue_pkgmgr.adapters.simple_index import SimpleIndex
 from glue_pkgmgr.adapters.upload import TwineUploader
 from glue_pkgmgr.core.index_url import SHORTEST
-from glue_pkgmgr.core.job import Delivery, JobRunId, JobRunState
+from glue_pkgmgr.core.job import LAUNCH_ID, Delivery, JobRunId, JobRunState
 from glue_pkgmgr.core.lockfile import Lock, Pin
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.record import LaunchEnd, LaunchRecord, recorded_launch
@@ -227,6 +227,12 @@ def test_an_object_is_replaced_and_deleted_and_deleting_may_be_repeated(stage: S
         assert stage.read(url) is None
 
 
+def test_an_object_has_its_size_and_an_absent_one_none(stage: StagingWorld) -> None:
+    stage.staging.put("s3://staging/sized", b"four")
+    assert stage.staging.size("s3://staging/sized") == 4
+    assert stage.staging.size("s3://staging/absent") is None
+
+
 def test_a_file_that_is_there_with_its_size_is_not_sent_again(stage: StagingWorld, tmp_path: Path) -> None:
     url = "s3://staging/wheels/x.whl"
     for content, there in ((b"one", b"one"), (b"two", b"one"), (b"three", b"three")):
@@ -255,6 +261,22 @@ def test_a_job_is_there_or_none(jobs: JobService) -> None:
     assert definition["GlueVersion"] == "5.1"
     assert jobs.definition("absent") is None
     assert jobs.find("absent", JobRunId("jr_9")) is None
+
+
+def test_a_created_job_is_there(jobs: JobService) -> None:
+    name = f"made-{id(jobs)}"
+    jobs.create({"Name": name, "Role": "r", "Command": {"Name": "glueetl"}, "GlueVersion": "5.0"})
+    definition = jobs.definition(name)
+    assert definition is not None
+    assert definition["GlueVersion"] == "5.0"
+
+
+def test_the_runs_of_a_launch_are_found_by_its_id(jobs: JobService) -> None:
+    launch = "0123456789abcdef" * 2
+    assert jobs.launched("taxi", launch, 10) == []
+    runs = [jobs.start("taxi", {LAUNCH_ID: one}) for one in (launch, "f" * 32, f"{launch}-2")]
+    assert [run.id for run in jobs.launched("taxi", launch, 10)] == [runs[2], runs[0]]
+    assert [run.id for run in jobs.launched("taxi", f"{launch}-2", 10)] == [runs[2]]
 
 
 def test_a_started_run_can_be_read(jobs: JobService) -> None:

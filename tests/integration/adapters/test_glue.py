@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,9 @@ from glue_pkgmgr.adapters.clients import Clients
 from glue_pkgmgr.adapters.glue import GlueJobs
 from glue_pkgmgr.adapters.logs import CloudWatchLogs
 from glue_pkgmgr.adapters.s3 import S3Staging
-from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine, Outcome
+from glue_pkgmgr.core.job import LAUNCH_ID, JobRun, JobRunId, JobRunState, LogLine, Outcome
 from glue_pkgmgr.errors import NoCapacity, RemoteError, SettingsError
+from glue_pkgmgr.ports import NoAnswer, StartThrottled
 from tests.integration.adapters.loopback import Scripted, Seen, environment, reply, scripted
 
 REGION = "us-east-1"
@@ -51,7 +53,8 @@ def answering(*answers: tuple[int, dict[str, Any]]) -> Any:
 
 
 def glue_of(server: Scripted) -> GlueJobs:
-    return GlueJobs(Clients(environment(server.url), REGION).client("glue"))
+    clients = Clients(environment(server.url), REGION)
+    return GlueJobs(clients.client("glue"), clients.client("glue", read_seconds=1, attempts=1))
 
 
 def refusal(code: str) -> tuple[int, dict[str, Any]]:
@@ -95,6 +98,72 @@ def test_a_refused_start_tells_the_permission() -> None:
         pytest.raises(RemoteError, match="glue:StartJobRun"),
     ):
         glue_of(server).start("taxi", {})
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ((500, {"__type": "InternalServiceException", "Message": "as told"}), NoAnswer),
+        ((400, {"__type": "OperationTimeoutException", "Message": "as told"}), NoAnswer),
+        ((503, {}), NoAnswer),
+        (refusal("ThrottlingException"), StartThrottled),
+        ((429, {"__type": "TooManyRequestsException", "Message": "as told"}), StartThrottled),
+    ],
+)
+def test_a_start_that_fails_is_not_sent_again_by_anybody_beneath(
+    answer: tuple[int, dict[str, Any]], error: type[RemoteError]
+) -> None:
+    with answering(answer) as server:
+        with pytest.raises(error, match="could not start Glue job 'taxi'"):
+            glue_of(server).start("taxi", {})
+        assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("how", ["closed", "silent", "cut off"])
+def test_a_start_without_an_answer_is_told_from_one_that_was_refused(how: str) -> None:
+    released = threading.Event()
+
+    def answer(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
+        if how == "silent":
+            released.wait(30)
+        elif how == "cut off":
+            reply(handler, 200, b'{"JobRunId"', length=100)
+        handler.close_connection = True
+
+    with scripted(answer) as server:
+        try:
+            with pytest.raises(NoAnswer, match="could not start Glue job 'taxi': no answer came"):
+                glue_of(server).start("taxi", {})
+        finally:
+            released.set()
+        assert len(server.seen) == 1
+
+
+def test_a_start_that_reached_nobody_is_not_in_doubt() -> None:
+    with answering((200, {})) as server:
+        jobs = glue_of(server)
+    with pytest.raises(RemoteError, match="could not start Glue job 'taxi'") as refused:
+        jobs.start("taxi", {})
+    assert not isinstance(refused.value, NoAnswer)
+
+
+def test_the_runs_of_a_launch_are_found_page_by_page_and_no_further() -> None:
+    def page(*runs: tuple[str, str | None], more: bool = True) -> tuple[int, dict[str, Any]]:
+        told = [
+            told_run(Id=name, Arguments={LAUNCH_ID: launch} if launch else {})[1]["JobRun"]
+            for name, launch in runs
+        ]
+        return 200, {"JobRuns": told, **({"NextToken": "t"} if more else {})}
+
+    ours = "0123456789abcdef" * 2
+    with answering(page(("jr_3", None)), page(("jr_2", f"{ours}-2"), ("jr_1", ours))) as server:
+        assert [run.id for run in glue_of(server).launched("taxi", ours, 1000)] == ["jr_2", "jr_1"]
+        assert len(server.seen) == 2
+    with answering(page(("jr_3", None), ("jr_2", None))) as server:
+        assert glue_of(server).launched("taxi", ours, 4) == []
+        assert [json.loads(seen.body).get("MaxResults") for seen in server.seen] == [4, 2]
+    with answering(page(more=False)) as server:
+        assert glue_of(server).launched("taxi", ours, 4) == []
 
 
 def told_run(**changes: object) -> tuple[int, dict[str, Any]]:

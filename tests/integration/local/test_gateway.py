@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -106,7 +107,8 @@ def test_what_the_settings_name_is_there(client: Callable[[str], Any]) -> None:
         blocked = {"publish": publish, "upstream": "BLOCK"}
         assert controls == {"glueutils": blocked, "house-style": blocked}
     assert sorted(b["Name"] for b in client("s3").list_buckets()["Buckets"])[:2] == ["staging-area", BUCKET]
-    script = client("s3").get_object(Bucket="staging-area", Key="glue-pkgmgr/scripts/taxi.py")
+    digest = hashlib.sha256(b"print('hello')\n").hexdigest()
+    script = client("s3").get_object(Bucket="staging-area", Key=f"glue-pkgmgr/scripts/{digest}/taxi.py")
     assert script["Body"].read() == b"print('hello')\n"
     assert client("glue").get_database(Name="taxi_db")["Database"]["Name"] == "taxi_db"
     job = client("glue").get_job(JobName="taxi-job")["Job"]

@@ -296,6 +296,9 @@ def test_what_was_typed_reaches_the_project(project):
         "delivery": "index",
         "arguments": {"YEAR": "2024", "WHERE": "a=b"},
         "retries": 1,
+        "launch_id": None,
+        "queue": None,
+        "fix": False,
     }
 
 

@@ -1,56 +1,81 @@
+"""What a launch delivers, starts and leaves behind."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from glue_pkgmgr.core.index_url import SHORTEST, AuthorizationToken, IndexUrl
-from glue_pkgmgr.core.job import Delivery, JobRunId
+from glue_pkgmgr.core.job import LAUNCH_ID, Delivery, JobRunId
 from glue_pkgmgr.core.lockfile import Lock
-from glue_pkgmgr.errors import NoCapacity, NotInstallable, SettingsError
+from glue_pkgmgr.core.token_life import token_budget
+from glue_pkgmgr.errors import NoCapacity, SettingsError
+from glue_pkgmgr.ports import NoAnswer, StartThrottled
 from glue_pkgmgr.verbs.deliver import Deliverer
-from glue_pkgmgr.verbs.launch import Launched, launch, preflight, token_life
-from tests.fakes import ENDPOINT, FakeCodeArtifact, FakeIndex, FakeJobs, FakeStaging, FakeTime
-from tests.unit.verbs.locks import APPROVED, job_settings, lock, pin, wheel_name
+from glue_pkgmgr.verbs.launch import Bearer, JobArguments, Launched, job_arguments, launch
+from glue_pkgmgr.verbs.preflight import Asked
+from glue_pkgmgr.verbs.start import Patience, StartUnknown, Timing
+from tests.fakes import ENDPOINT, FakeIndex, FakeJobs, FakeStaging, FakeTime
+from tests.unit.verbs.locks import job_settings, lock, pin
 
 RUN = JobRunId("jr_1")
+ID = "0123456789abcdef" * 2
+PREINSTALLED = lock(pin("boto3==1.40.61", ""))
 
 
 @dataclass
 class World:
-    """What launching touches."""
+    """What launching touches. A token lives as long as it is asked to, or `lives`."""
 
     jobs: FakeJobs = field(default_factory=FakeJobs)
     staging: FakeStaging = field(default_factory=FakeStaging)
     time: FakeTime = field(default_factory=FakeTime)
     minted: list[timedelta] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    lives: timedelta | None = None
+    index: FakeIndex = field(default_factory=FakeIndex)
 
     def mint(self, life: timedelta) -> IndexUrl:
         self.minted.append(life)
-        return IndexUrl(ENDPOINT, AuthorizationToken("secret", self.time.now + life))
+        return IndexUrl(ENDPOINT, AuthorizationToken("secret", self.time.now + (self.lives or life)))
 
-    def launch(
+    def opened(self, url: IndexUrl) -> FakeIndex:
+        return self.index
+
+    def bearer(
         self,
         made: Lock | None = None,
         way: Delivery = Delivery.REQUIREMENTS,
         definition: Mapping[str, object] | None = None,
         **arguments: str,
-    ) -> Launched:
-        deliverer = Deliverer(
-            mint=self.mint, open_index=lambda url: FakeIndex(), staging=self.staging, clock=self.time.clock
+    ) -> Bearer:
+        locked = made or lock(pin("acme==1.0"))
+        return Bearer(
+            asked=Asked(job=job_settings(), lock=locked, delivery=way, arguments=arguments),
+            launch=ID,
+            budget=token_budget(definition or {}, locked),
+            deliverer=Deliverer(
+                mint=self.mint, open_index=self.opened, staging=self.staging, clock=self.time.clock
+            ),
+            clock=self.time.clock,
+            progress=self.told.append,
         )
+
+    def launch(self, bearer: Bearer | None = None, queue: timedelta = timedelta()) -> Launched:
+        began = self.time.now
+
+        def now() -> float:
+            return (self.time.now - began).total_seconds()
+
         return launch(
-            job_settings(),
-            made or lock(pin("acme==1.0")),
-            delivery=way,
-            arguments=arguments,
-            definition=definition or {},
+            bearer or self.bearer(),
+            alone=True,
+            patience=Patience(queue=queue),
             jobs=self.jobs,
-            deliverer=deliverer,
+            timing=Timing(now=now, sleep=self.time.sleep, jitter=lambda: 0.5),
             clock=self.time.clock,
             progress=self.told.append,
         )
@@ -61,56 +86,13 @@ def world() -> World:
     return World()
 
 
-# Before money is spent
-
-
-def look(jobs: FakeJobs, remote: FakeCodeArtifact) -> Mapping[str, object]:
-    return preflight(job_settings(), lock(pin("acme==1.0")), jobs=jobs, approved=APPROVED, repositories=remote)
-
-
-def remote_with(digit: str) -> FakeCodeArtifact:
-    remote = FakeCodeArtifact()
-    remote.put("approved", wheel_name("acme==1.0"), digit * 64)
-    return remote
-
-
-def test_a_job_that_can_run_the_lock_passes() -> None:
-    definition = {"GlueVersion": "5.1", "MaxRetries": 0}
-    assert look(FakeJobs({"taxi-job": definition}), remote_with("a")) == definition
-
-
-def test_a_job_that_does_not_exist_is_told() -> None:
-    with pytest.raises(SettingsError, match="there is no Glue job 'taxi-job'"):
-        look(FakeJobs(), remote_with("a"))
-
-
-@pytest.mark.parametrize("version", ["5.0", None])
-def test_a_job_of_another_glue_version_than_the_lock_is_refused(version: str | None) -> None:
-    definition: dict[str, object] = {"GlueVersion": version} if version else {}
-    with pytest.raises(SettingsError, match=rf"runs Glue {version}, its lock is for Glue 5\.1"):
-        look(FakeJobs({"taxi-job": definition}), remote_with("a"))
-
-
-@pytest.mark.parametrize(("digit", "expected"), [("b", "different bytes"), ("", "acme==1.0: missing")])
-def test_a_repository_that_does_not_hold_the_lock_is_refused(digit: str, expected: str) -> None:
-    remote = remote_with(digit) if digit else FakeCodeArtifact()
-    with pytest.raises(NotInstallable, match=expected):
-        look(FakeJobs({"taxi-job": {"GlueVersion": "5.1"}}), remote)
-
-
-# The start
-
-
-def test_a_run_gets_the_arguments_of_job_caller_and_lock(world: World) -> None:
-    launched = world.launch(way=Delivery.INDEX, day="2026-11-22", S3_BUCKET="mine")
+def test_a_run_gets_the_arguments_of_job_caller_and_lock_and_its_launch(world: World) -> None:
+    launched = world.launch(world.bearer(way=Delivery.INDEX, day="2026-11-22", S3_BUCKET="mine"))
     ((job, arguments),) = world.jobs.started
     assert job == "taxi-job"
-    assert {name: arguments[name] for name in ("--S3_BUCKET", "--day", "--additional-python-modules")} == {
-        "--S3_BUCKET": "mine",
-        "--day": "2026-11-22",
-        "--additional-python-modules": "acme==1.0",
-    }
-    assert (launched.run, launched.delivery) == (RUN, Delivery.INDEX)
+    names = ("--S3_BUCKET", "--day", "--additional-python-modules", LAUNCH_ID)
+    assert [arguments[name] for name in names] == ["mine", "2026-11-22", "acme==1.0", ID]
+    assert (launched.run, launched.delivery, launched.launch) == (RUN, Delivery.INDEX, ID)
 
 
 def test_what_a_launch_tells_holds_no_secret(world: World) -> None:
@@ -121,17 +103,23 @@ def test_what_a_launch_tells_holds_no_secret(world: World) -> None:
     assert "secret@" not in repr(launched) + repr(world.told)
 
 
-@pytest.mark.parametrize("arguments", [{"JOB_NAME": "x"}, {"day": "-x"}, {"additional-python-modules": "evil"}])
-def test_wrong_arguments_are_refused_before_a_token_exists(world: World, arguments: dict[str, str]) -> None:
-    with pytest.raises(SettingsError):
-        world.launch(**arguments)
-    assert (world.minted, world.staging.objects, world.jobs.started) == ([], {}, [])
+def test_a_run_that_installs_nothing_has_no_token(world: World) -> None:
+    launched = world.launch(world.bearer(PREINSTALLED))
+    assert (launched.token_expires, launched.accept_seconds, world.minted) == (None, None, [])
 
 
-def test_requirements_are_refused_where_glue_reads_none_before_a_token_exists(world: World) -> None:
-    with pytest.raises(SettingsError, match=r"Glue 4\.0 reads no requirements file; use wheels or index"):
-        world.launch(lock(pin("acme==1.0"), glue="4.0"))
-    assert world.minted == []
+def test_a_token_covers_what_the_job_waits_for(world: World) -> None:
+    flexible = {"ExecutionClass": "FLEX"}
+    world.launch(world.bearer(definition=flexible))
+    assert timedelta(minutes=26) < world.minted[0] < timedelta(minutes=30)
+    assert world.minted[0].microseconds == 0
+
+
+def test_a_token_that_may_end_too_soon_is_a_warning_with_both_numbers(world: World) -> None:
+    world.lives = SHORTEST
+    world.launch(world.bearer(definition={"ExecutionClass": "FLEX"}))
+    (warning,) = [text for text in world.told if text.startswith("warning")]
+    assert "the token lives 900 s, needed may be 27 min (20 waiting, 5 starting, 2 installing)" in warning
 
 
 def test_a_refused_start_leaves_no_secret(world: World) -> None:
@@ -148,15 +136,75 @@ def test_a_secret_that_cannot_be_deleted_does_not_hide_why_the_start_was_refused
     with pytest.raises(NoCapacity):
         world.launch()
     assert "could not delete s3://staging/area/requirements/" in world.told[-1]
-    assert "it holds a token that ends at 12:15 UTC" in world.told[-1]
+    assert "it holds a token that ends at" in world.told[-1]
 
 
-def test_a_flexible_run_gets_a_token_that_covers_its_wait(world: World) -> None:
-    world.launch(definition={"ExecutionClass": "FLEX"})
-    world.launch(definition={"ExecutionClass": "STANDARD"})
-    assert world.minted == [SHORTEST + timedelta(minutes=20), SHORTEST]
-    assert token_life({}) == SHORTEST
+def test_a_start_that_waited_long_takes_a_new_token_and_leaves_the_old_nowhere(world: World) -> None:
+    world.jobs.refusals = [NoCapacity("full")] * 80
+    launched = world.launch(queue=timedelta(hours=1))
+    assert len(world.minted) > 1
+    ((_, arguments),) = world.jobs.started
+    assert list(world.staging.objects) == [arguments["--additional-python-modules"]]
+    assert launched.token_expires is not None
+    assert launched.token_expires - world.time.now > timedelta(minutes=6)
 
 
-def test_settings_of_the_job_are_those_of_the_file() -> None:
-    assert job_settings(Path("/here")).staging == "s3://staging/area/"
+def test_a_short_wait_keeps_its_token(world: World) -> None:
+    world.jobs.refusals = [StartThrottled("slow down")]
+    world.launch()
+    assert world.minted == [SHORTEST]
+
+
+def test_a_run_whose_answer_was_lost_keeps_the_file_it_installs_from(world: World) -> None:
+    world.jobs.lost = [True]
+    launched = world.launch()
+    assert launched.run == RUN
+    assert list(world.staging.objects) == [world.jobs.begun[0].requirements_file]
+    assert launched.token_expires is not None
+
+
+def test_where_a_run_may_have_been_started_its_file_stays_and_that_is_told(world: World) -> None:
+    world.jobs.refusals = [NoAnswer("no answer came")] * 100
+    with pytest.raises(StartUnknown):
+        world.launch()
+    (url,) = world.staging.objects
+    assert world.told[-1].startswith(f"{url} stays, with a token that ends at ")
+
+
+def test_a_run_of_another_process_does_not_need_what_was_brought_here(world: World) -> None:
+    world.jobs.start("taxi-job", {LAUNCH_ID: ID})
+    world.jobs.refusals = [NoAnswer("no answer came")]
+    launched = world.launch()
+    assert (launched.run, launched.token_expires) == (RUN, None)
+    assert world.staging.objects == {}
+
+
+# For those who start runs themselves
+
+
+def test_arguments_for_another_launcher_are_those_of_a_run(world: World) -> None:
+    made = job_arguments(world.bearer(way=Delivery.INDEX, day="1"))
+    world.launch(world.bearer(way=Delivery.INDEX, day="1"))
+    assert dict(made.arguments) == world.jobs.started[0][1]
+    assert made.expires_at == world.time.now + SHORTEST
+    assert made.start_before is not None
+    assert made.start_before < made.expires_at - timedelta(minutes=6)
+    assert (made.job, made.delivery, made.launch) == ("taxi-job", Delivery.INDEX, ID)
+    assert "secret" not in repr(made)
+
+
+def test_arguments_without_a_token_do_not_expire(world: World) -> None:
+    made = job_arguments(world.bearer(PREINSTALLED, Delivery.WHEELS))
+    assert made == JobArguments(
+        job="taxi-job",
+        arguments={"--S3_BUCKET": "b", LAUNCH_ID: ID},
+        delivery=Delivery.WHEELS,
+        lock=PREINSTALLED,
+        launch=ID,
+    )
+
+
+def test_arguments_that_cannot_be_made_leave_no_secret(world: World) -> None:
+    with pytest.raises(SettingsError):
+        job_arguments(world.bearer(note="x" * 270_000))
+    assert world.staging.objects == {}
