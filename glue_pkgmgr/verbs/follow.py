@@ -119,6 +119,7 @@ class RunStates:
                 return seen
             if board.turn is None:
                 board.turn = self._budget.turn()
+                now = self._now()  # not before the turn, or none would ever come at once
             if board.turn > now:
                 return board.turn - now
             board.turn = None
@@ -233,11 +234,12 @@ class Following:
             seen = self._follower.states.read(self.job, self.id, self._age)
         except RemoteError as e:
             return self._out_of_reach(e)
-        self._failing_since = None
         if isinstance(seen, float):
             # The state is not to be asked for yet; the log may be.
             lines = self._events(self._last.run) if self._last else ()
             return Look(lines, self._or_log_turn(seen))
+        if self._failing_since is not None and seen.at >= self._failing_since:
+            self._failing_since = None  # within reach again, not only remembered
         self._enter(seen)
         if seen.run.state.outcome:
             self._ended_at = self._quiet_since = self._follower.now()
@@ -350,6 +352,7 @@ class Following:
             self._reader = self._follower.logs.open(run)
         if self._log_turn is None:
             self._log_turn = self._follower.log_budget.turn(self._reader.calls)
+            now = self._follower.now()
         if self._log_turn > now:
             return []
         self._log_turn = None

@@ -32,13 +32,13 @@ class World:
     time: FakeTime = field(default_factory=FakeTime)
     told: list[str] = field(default_factory=list)
 
-    def follower(self) -> Follower:
+    def follower(self, now: Callable[[], float] | None = None) -> Follower:
         return Follower(
             jobs=self.jobs,
             logs=self.logs,
             staging=self.staging,
             clock=self.time.clock,
-            now=self.time.monotonic,
+            now=now or self.time.monotonic,
             progress=self.told.append,
         )
 
@@ -293,6 +293,35 @@ def test_a_run_that_was_seen_survives_a_bad_minute_but_not_an_hour(world: World)
         world.follow()
     assert timedelta(minutes=5) <= world.time.now - began < timedelta(minutes=6)
     assert world.told == ["no way; trying again for 120 s, the run goes on"] * 2
+
+
+@pytest.mark.parametrize("tick", [0, 0.000_01, 0.2])
+def test_a_run_out_of_reach_is_given_up_however_the_clock_ticks(world: World, tick: float) -> None:
+    began = world.time.now
+
+    def script(job: str, run: JobRunId) -> JobRun:
+        if world.time.now - began > timedelta(seconds=5):
+            raise RemoteError("no way")
+        return JobRun(job=job, id=run, state=S.RUNNING)
+
+    def now() -> float:
+        world.time.sleep(tick)
+        return world.time.monotonic()
+
+    world.jobs.script = script
+    follower = world.follower(now)
+    looks = 0
+
+    def sleep(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        world.time.sleep(seconds)
+
+    with pytest.raises(RemoteError, match="no way"):
+        list(follow(follower.open("taxi-job", RUN), sleep=sleep, now=now))
+    assert world.time.now - began < timedelta(minutes=3)
+    assert looks == pytest.approx(len(world.jobs.calls), abs=2)  # none in vain
+    assert len(world.told) == 1
 
 
 @pytest.mark.parametrize("state", [S.RUNNING, S.WAITING])
