@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +20,12 @@ import pytest
 
 from glue_pkgmgr.cli.help_page import VERBS
 from tests.e2e.command import LONGEST, ROOT
+from tests.e2e.readme import README, blocks
 from tests.stand_in import naming
 
 # A machine with an empty cache fetches Spark and the releases of the Glue image first.
 pytestmark = pytest.mark.timeout(900)
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-_BLOCK = re.compile(r"^```(?P<info>\w+(?: [\w-]+)*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _NOT_COPIED = (".git", ".venv", ".glue-pkgmgr", ".*_cache", ".hypothesis", "__pycache__", "dist", "locks", "tests")
 _PROMPT = "$ "
 _DEMO = "python -m glue_pkgmgr.demo"
@@ -40,13 +38,6 @@ class Shown:
     line: int
     command: str
     output: list[str]
-
-
-def blocks(info: str) -> Iterator[tuple[int, str]]:
-    """Yield the line and the text of the fenced blocks with this info string."""
-    for match in _BLOCK.finditer(README):
-        if match["info"] == info:
-            yield README.count("\n", 0, match.start("text")) + 1, match["text"]
 
 
 def commands(info: str) -> list[Shown]:
