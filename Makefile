@@ -9,6 +9,8 @@ PYTHON := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 # Runs pip or uv so that it sees only the index pip is configured to use.
 INSTALLER := $(PYTHON) -m glue_pkgmgr.index_source
+COMPILE := $(INSTALLER) $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-header --no-annotate --upgrade --quiet
 
 # Tests run in two processes, each file in one of them. More would need more memory than Spark leaves.
 IN_TWO := -n 2 --dist loadfile
@@ -58,10 +60,10 @@ publish: $(READY)  ## Build and publish the internal libraries to the configured
 bench: $(READY)  ## Measure the speeds we promise: medians and ratios
 	@$(PYTHON) -m tests.bench
 
-lock-dependencies: $(READY)  ## Resolve our own dependencies anew into requirements.lock
-	$(INSTALLER) $(VENV)/bin/uv pip compile pyproject.toml --extra local --extra audit --group dev --universal \
-	    --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	    --upgrade --quiet --output-file requirements.lock
+lock-dependencies: $(READY)  ## Resolve our own dependencies, and those of the tools we are tested with, anew
+	$(COMPILE) pyproject.toml --extra local --extra audit --group dev --output-file requirements.lock
+	$(COMPILE) pyproject.toml tests/e2e/orchestrators/airflow.in --output-file tests/e2e/orchestrators/airflow.lock
+	$(COMPILE) pyproject.toml tests/e2e/orchestrators/dagster.in --output-file tests/e2e/orchestrators/dagster.lock
 
 clean:  ## Remove what can be made again
 	rm -rf $(VENV) .glue-pkgmgr build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
