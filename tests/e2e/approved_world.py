@@ -87,9 +87,7 @@ class World:
     @property
     def stand_in(self) -> StandIn:
         """The running stand-in."""
-        found = StateFolder(self.workspace.state).read()
-        assert found is not None
-        return found
+        return self.workspace.stand_in
 
     def run(self, *arguments: str, **variables: str) -> CompletedProcess[str]:
         """Run our command against the stand-in; `variables` are for its environment."""

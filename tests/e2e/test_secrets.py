@@ -97,7 +97,10 @@ def evidence(road: Road) -> Evidence:
             seen.command(f"expired {delivery}", "launch", "probe", "--delivery", delivery)
         seen.command("expired publish", "publish", str(next_release(road.workspace)))
         seen.command("expired lock", "lock")
-    seen.tokens += [token_of(seen.arguments(name)) for name in ("index", "script fails", "expired index")]
+    with road.workspace.stand_in.switches.faults("token:dies=install"):
+        for delivery in ("requirements", "index"):
+            seen.command(f"dead {delivery}", "launch", "probe", "--delivery", delivery, "--retries", "0")
+    seen.tokens += [token_of(seen.arguments(name)) for name in ("index", "script fails", "dead index")]
     seen.tokens.append(requirements_token(seen))
     until_runs_are_removed(road.workspace)
     return seen
@@ -182,9 +185,9 @@ def test_each_command_ended_as_it_should(evidence):
         "script fails": 7,
         "wrong request": 3,
         "reserved argument": 2,
-        "expired requirements": 7,
-        "expired index": 7,
-        **dict.fromkeys(("expired wheels", "expired publish", "expired lock"), 5),
+        "expired wheels": 0,  # they are in S3 since the run before, and no token is needed
+        **dict.fromkeys(("expired requirements", "expired index", "expired publish", "expired lock"), 5),
+        **dict.fromkeys(("dead requirements", "dead index"), 5),
     }
 
 
@@ -229,7 +232,7 @@ def test_no_run_record_holds_one_but_in_the_arguments_of_an_index_delivery(evide
             given.pop("--dagster-pipes-context", None)  # base64, as long as a token
             told = json.dumps({**run, "Arguments": given}, default=str)
             assert leaks(told.encode(), evidence.tokens) == []
-    for name in ("requirements", "wheels", "expired requirements"):
+    for name in ("requirements", "wheels", "dead requirements"):
         assert leaks(json.dumps(evidence.arguments(name)).encode(), evidence.tokens) == []
 
 
@@ -248,10 +251,11 @@ def test_a_followed_run_leaves_no_requirements_file(evidence):
 
 
 def test_an_expired_token_is_named_wherever_we_are_the_client(evidence):
-    for name in ("expired wheels", "expired publish", "expired lock"):
-        assert "error: " in evidence.said[name].splitlines()[-1]
-        assert re.search("token|401", evidence.said[name].splitlines()[-1]), evidence.said[name]
-    for name in ("expired requirements", "expired index"):
+    for name in ("expired requirements", "expired index", "expired publish", "expired lock"):
+        assert "error: " in evidence.said[name]
+        assert re.search("token|401", evidence.said[name].partition("error: ")[2]), evidence.said[name]
+    for name in ("dead requirements", "dead index"):
+        assert "the index refused the token" in evidence.said[name]
         # pip tells of the 401 of an index page in the log only, in the stand-in as on Glue.
         assert "(from versions: none)" in evidence.record(name)["ErrorMessage"]
         log = json.dumps(evidence.workspace.told("logs", evidence.runs[name]))

@@ -19,7 +19,7 @@ import tomlkit
 from glue_pkgmgr.cache import cache_folder
 from glue_pkgmgr.index_source import configured_index
 from glue_pkgmgr.local.clients import Clients
-from glue_pkgmgr.local.state import StateFolder
+from glue_pkgmgr.local.state import StandIn, StateFolder
 from tests.e2e.command import ROOT, Command
 
 MARK = "E2E_WORKSPACE"
@@ -127,11 +127,16 @@ class Workspace:
         assert finished.returncode == status, finished.stdout + finished.stderr
         return json.loads(finished.stdout)
 
+    @property
+    def stand_in(self) -> StandIn:
+        """The running stand-in."""
+        found = StateFolder(self.state).read()
+        assert found is not None
+        return found
+
     def api(self, service: str) -> Any:
         """Return a boto3 client of the running stand-in."""
-        stand_in = StateFolder(self.state).read()
-        assert stand_in is not None
-        return Clients(stand_in)(service)
+        return Clients(self.stand_in)(service)
 
     def _kept(
         self, finished: subprocess.CompletedProcess[str], arguments: tuple[str, ...]

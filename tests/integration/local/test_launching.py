@@ -147,7 +147,7 @@ def test_a_caller_that_crashes_and_asks_again_gets_the_running_run(world: World)
 
 def test_of_callers_who_ask_at_once_all_get_one_run(world: World) -> None:
     def ask(number: int) -> Run:
-        return world.another().launch("taxi", delivery="index", launch_id=f"at once {time.time_ns() // 10**12}")
+        return world.another().launch("taxi", delivery="index", launch_id="at once")
 
     with ThreadPoolExecutor(4) as pool:
         runs = list(pool.map(ask, range(4)))
@@ -183,14 +183,6 @@ def test_a_preflight_finds_everything_in_order(world: World) -> None:
         ("approved repository", State.OK),
         ("token", State.OK),
     ]
-
-
-def test_a_preflight_takes_less_than_two_seconds_at_fifty_milliseconds_a_call(world: World) -> None:
-    world.project.preflight("taxi", delivery="index")  # what boto3 loads at first is no part of it
-    world.switches.set("all=50ms")
-    began = time.monotonic()
-    assert world.project.preflight("taxi", delivery="index").errors == ()
-    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize(
