@@ -126,12 +126,11 @@ class Clients:
 
 
 @contextmanager
-def aws_errors(failed: str, *, needs: str = "", absent: str = "") -> Iterator[None]:
+def aws_errors(failed: str, *, needs: str = "") -> Iterator[None]:
     """Turn botocore's exceptions in the block into ours, in one sentence.
 
     `failed` begins it, such as "could not mint a token for CodeArtifact domain 'x'"; `needs` names the
-    permissions of the calls in the block, told when access is denied, `absent` what to do when what is asked for
-    does not exist.
+    permissions of the calls in the block, told when access is denied.
 
     Raises: NoCapacity at a quota or limit; RemoteRefusal for any other error answer; RemoteError when AWS
     was not reached, or an answer lacks what the block looks for in it; SettingsError when there are no usable
@@ -142,7 +141,7 @@ def aws_errors(failed: str, *, needs: str = "", absent: str = "") -> Iterator[No
     try:
         yield
     except ClientError as e:
-        raise _refusal(failed, needs, absent, e.response) from e
+        raise _refusal(failed, needs, e.response) from e
     except BotoCoreError as e:
         raise _no_answer(failed, e) from e
     except KeyError as e:
@@ -152,26 +151,26 @@ def aws_errors(failed: str, *, needs: str = "", absent: str = "") -> Iterator[No
         ) from e
 
 
-def _refusal(failed: str, needs: str, absent: str, response: Mapping[str, Any]) -> GluePkgmgrError:
+def _refusal(failed: str, needs: str, response: Mapping[str, Any]) -> GluePkgmgrError:
     error = response.get("Error", {})
     code = str(error.get("Code", "Unknown"))
     message = str(error.get("Message") or "no reason given").rstrip(".")
-    told = f"{failed}: {message} ({code}){_advice(code, needs, absent)}{_place(response)}"
+    told = f"{failed}: {message} ({code}){_advice(code, needs)}{_place(response)}"
     return NoCapacity(told) if code in _NO_CAPACITY else RemoteRefusal(told, code)
 
 
-def _advice(code: str, needs: str, absent: str) -> str:
+def _advice(code: str, needs: str) -> str:
     if code in _EXPIRED:
         return "; the AWS credentials have expired: sign in again, and check this machine's clock"
     if code in _WRONG_CLOCK:
         return "; a request is signed with the time here: check this machine's clock, then the AWS credentials"
     if code in _UNKNOWN_CALLER:
         return "; AWS does not know these credentials: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE"
+    if code in _DENIED and needs:
+        return f"; the caller needs {needs}"
     if code in _THROTTLED:
         return "; AWS asks for fewer calls: try again in a minute"
-    if code in _DENIED:
-        return f"; the caller needs {needs}" if needs else ""
-    return f"; {absent}" if code in _ABSENT and absent else ""
+    return ""
 
 
 def _place(response: Mapping[str, Any]) -> str:

@@ -19,7 +19,6 @@ from glue_pkgmgr.ports import Asset, CopyRefusal, NotCopied
 _FORMAT = "pypi"
 _COPIES = 5.0  # CopyPackageVersions a second (CodeArtifact User Guide, "Quotas")
 _MOST_VERSIONS = 100  # in one call (API reference, CopyPackageVersions)
-_CHECK_NAMES = "check domain, owner, region and repository under [codeartifact], or create what is missing"
 _PAGE = 1000  # entries, the most that a List operation grants
 
 
@@ -40,7 +39,6 @@ class CodeArtifact:
         with aws_errors(
             f"could not mint a token for CodeArtifact domain {domain!r} ({owner})",
             needs="codeartifact:GetAuthorizationToken and sts:GetServiceBearerToken",
-            absent=_CHECK_NAMES,
         ):
             reply = self._client.get_authorization_token(
                 domain=domain, domainOwner=owner, durationSeconds=int(lifetime.total_seconds())
@@ -54,7 +52,6 @@ class CodeArtifact:
         with aws_errors(
             f"could not find the endpoint of CodeArtifact repository {address}",
             needs="codeartifact:GetRepositoryEndpoint",
-            absent=_CHECK_NAMES,
         ):
             reply = self._client.get_repository_endpoint(**_repository(address), format=_FORMAT)
             found = str(reply["repositoryEndpoint"]).rstrip("/") + "/"
@@ -112,9 +109,7 @@ class CodeArtifact:
         Raises: RemoteError, also for a status that is not known.
         """
         with aws_errors(
-            f"could not list the versions of {project} in {address}",
-            needs="codeartifact:ListPackageVersions",
-            absent=_CHECK_NAMES,
+            f"could not list the versions of {project} in {address}", needs="codeartifact:ListPackageVersions"
         ):
             listed = _listed(self._client.list_package_versions, "versions", **_package(address, project))
         statuses = {version["version"]: _status(version, f"{project} in {address}") for version in listed}
