@@ -14,6 +14,7 @@ import pytest
 
 from glue_pkgmgr.core.job import LAUNCH_ID
 from tests.e2e.conftest import Road
+from tests.e2e.workspace import until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -44,12 +45,6 @@ ROWS = {
     "start throttled": Row(rules=("glue:StartJobRun=429*1", *SUCCEEDS), status=0, told="trying again"),
     "start fails": Row(rules=("glue:StartJobRun=503*1", *SUCCEEDS), status=0, told="trying again"),
     "start refused": Row(rules=("glue:StartJobRun=403",), status=6, told="glue:StartJobRun", runs=0),
-    "no place": Row(
-        rules=("glue:StartJobRun=ConcurrentRunsExceededException", "glue:GetJobRuns=403"),
-        status=9,
-        told="`--queue 30m` waits for a place",
-        runs=0,
-    ),
     # Before the start
     "job unreadable": Row(rules=("glue:GetJob=403",), status=6, told="glue:GetJob", runs=0),
     "repository throttled": Row(
@@ -124,3 +119,21 @@ def test_a_token_that_dies_before_the_installation_is_replaced_by_a_second_run(
     status, told, runs = launched(delivery, rules=("token:dies=install*1",))
     assert (status, len(runs)) == (0, 2), told
     assert sorted(run["JobRunState"] for run in runs) == ["FAILED", "SUCCEEDED"]
+
+
+def test_a_job_that_runs_as_often_as_it_may_is_no_capacity(road: Road, launched: Any) -> None:
+    glue = road.workspace.api("glue")
+    with road.workspace.stand_in.switches.faults("run:starting=ever"):
+        holding = glue.start_job_run(JobName=JOB)["JobRunId"]
+    try:
+        for delivery in DELIVERIES:
+            status, told, runs = launched(delivery, rules=())
+            assert (status, runs) == (9, []), told
+            assert "`--queue 30m` waits for a place" in told
+    finally:
+        glue.batch_stop_job_run(JobName=JOB, JobRunIds=[holding])
+        ended = ("STOPPED", "SUCCEEDED", "FAILED")
+        until(
+            lambda: glue.get_job_run(JobName=JOB, RunId=holding)["JobRun"]["JobRunState"] in ended,
+            "the run that holds the place has ended",
+        )
