@@ -17,7 +17,6 @@ from typing import NamedTuple
 from glue_pkgmgr.core.budget import Budget
 from glue_pkgmgr.core.cause import cause_of
 from glue_pkgmgr.core.cost import cost_of
-from glue_pkgmgr.core.duration import duration_text
 from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine
 from glue_pkgmgr.core.lockfile import Lock as PackageLock
 from glue_pkgmgr.core.phases import phases_of
@@ -487,7 +486,8 @@ def _pause(following: Following, look: Look, left: float, deadline: timedelta | 
     if left <= 0 and deadline is not None:
         state = f" in {following.run.state}" if following.run else ""
         raise DeadlineExceeded(
-            f"run {following.id} of {following.job} has not ended within {duration_text(deadline)}: it goes on"
+            # How long that was its caller knows: it may have waited for other runs before.
+            f"run {following.id} of {following.job} has not ended in the time given: it goes on"
             f"{state}; follow it again with `glue-pkgmgr logs --follow {following.id}`, end it with "
             f"`glue-pkgmgr stop {following.id}`"
         )
