@@ -160,10 +160,15 @@ def cause_of(
     return _failed(run, log, ran)
 
 
+# How Glue tells of an exception of the script: its name, and what it says.
+_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w{0,80}\.){0,8}[A-Z]\w{0,80}(?:Error|Exit|Interrupt)(?::|\s*$)", re.ASCII)
+
+
 def _ran_user_code(run: JobRun, log: RunLog) -> bool:
     if _LAUNCH_ERROR in (run.error_message or "").upper():
         return False
-    if log.script_began:
+    # A script that ends within a second may leave neither a line of its own nor a second of execution.
+    if log.script_began or _EXCEPTION.match(run.error_message or ""):
         return True
     return run.execution_seconds > 0 and not _fatal(log.installer)
 

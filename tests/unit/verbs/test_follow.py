@@ -327,7 +327,8 @@ def test_a_run_out_of_reach_is_given_up_however_the_clock_ticks(world: World, ti
 @pytest.mark.parametrize("state", [S.RUNNING, S.WAITING])
 def test_a_deadline_ends_the_following_and_says_that_the_run_goes_on(world: World, state: JobRunState) -> None:
     world.jobs.states = [state]
-    with pytest.raises(DeadlineExceeded, match=rf"in the time given: it goes on in {state}; .*--follow jr_1") as caught:
+    told = rf"in the time given: it goes on in {state}; .*--follow jr_1"
+    with pytest.raises(DeadlineExceeded, match=told) as caught:
         list(world.following(deadline=timedelta(seconds=90)))
     assert caught.value.exit_code == 8
     assert world.time.now - FakeTime().now == timedelta(seconds=90)
