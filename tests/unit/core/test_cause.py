@@ -304,6 +304,17 @@ def test_what_glue_said_is_read(
     assert says in cause.sentence
 
 
+@pytest.mark.parametrize(
+    "message", ["SystemExit: 1", "SystemExit", "KeyError: 'x'", "acme.errors.TripError: none"]
+)
+def test_an_exception_is_the_script_s_even_if_it_ended_before_a_second_or_a_line(message: str) -> None:
+    run = JobRun(job="taxi", id=JobRunId("jr_1"), state=JobRunState.FAILED, error_message=message)
+    cause = cause_of(run, RunLog())
+    assert cause is not None
+    assert (cause.kind, cause.ran_user_code) == (CauseKind.SCRIPT, True)
+    assert cause.sentence == f"the script failed: {message}"
+
+
 def test_capacity_is_no_cause_once_the_script_has_run() -> None:
     cause = failed(message="Resource unavailable", script="hello")
     assert (cause.kind, cause.retryable) == (K.SCRIPT, False)
