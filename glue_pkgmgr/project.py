@@ -31,12 +31,11 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.allowlist import AllowList, Approval
     from glue_pkgmgr.core.built_file import BuiltFile
     from glue_pkgmgr.core.built_project import BuiltProject
-    from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
+    from glue_pkgmgr.core.job import Delivery, JobRun, JobRunId, LogLine
     from glue_pkgmgr.core.lockfile import Lock, Pin
     from glue_pkgmgr.core.policy import Policy
     from glue_pkgmgr.core.publish_plan import PublishPlan
     from glue_pkgmgr.core.publish_record import PublishRecord
-    from glue_pkgmgr.core.record import LaunchRecord
     from glue_pkgmgr.core.release_checks import Finding as ReleaseFinding
     from glue_pkgmgr.core.release_checks import ReleaseRules
     from glue_pkgmgr.core.run_result import RunResult
@@ -580,7 +579,7 @@ class Project:
     ) -> Run:
         """Start a run that has not been started, recorded before and after."""
         bearer = self._bearer(wish, launch, fix=fix)
-        record = self._record(bearer)
+        self._record(bearer)
         launched = verbs.launch.launch(
             bearer,
             alone=alone,
@@ -590,11 +589,7 @@ class Project:
             clock=self.clock,
             progress=self._progress,
         )
-        record = replace(record, run=launched.run)
-        try:
-            self._wiring.records.add(record)
-        except GluePkgmgrError as e:  # the run goes on whatever becomes of its record
-            self._progress(f"warning: the record of run {launched.run} stays without its id: {e}")
+        self._record_run(launch, launched.run)
         return Run(self._run_services(launch), launched.job, launched.run, launched, launch=launch)
 
     def attempts(
@@ -639,10 +634,7 @@ class Project:
         """Return a run that a launch has already, and complete its record, which a killed process left open."""
         self._progress(f"launch {named} has a run, nothing is started: {found.id} is {found.state}")
         launch = found.launch_id or ""
-        try:
-            self._wiring.records.complete(launch, found.id)
-        except GluePkgmgrError as e:
-            self._progress(f"warning: the record of run {found.id} stays without its id: {e}")
+        self._record_run(launch, found.id)
         return Run(self._run_services(launch), found.job, found.id, launch=launch)
 
     def preflight(
@@ -722,7 +714,7 @@ class Project:
             progress=self._progress,
         )
 
-    def _record(self, bearer: Bearer) -> LaunchRecord:
+    def _record(self, bearer: Bearer) -> None:
         """Record what is to be launched: nothing starts without a record. Raises: SettingsError; RemoteError."""
         from glue_pkgmgr.core.record import recorded_launch
 
@@ -738,7 +730,6 @@ class Project:
             arguments=asked.given,
         )
         self._wiring.records.add(record)
-        return record
 
     def follow(self, run: Run | Launched | str, deadline: timedelta | None = None) -> Iterator[Event]:
         """Yield the changing states and the log lines of a run until it has ended.
@@ -850,6 +841,13 @@ class Project:
             logs=self.logs,
             stop=self.stop,
         )
+
+    def _record_run(self, launch: str, run: JobRunId) -> None:
+        """Complete the record of a launch with its run, which goes on whatever becomes of its record."""
+        try:
+            self._wiring.records.complete(launch, run)
+        except GluePkgmgrError as e:
+            self._progress(f"warning: the record of run {run} stays without its id: {e}")
 
     def _record_end(self, launch: str | None, result: RunResult) -> RunResult:
         """Complete the record of a launch with how its run ended; a run of others has none."""
