@@ -1,15 +1,9 @@
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
-import glue_pkgmgr
-from glue_pkgmgr.local.state import without_aws
+from tests.integration.local.moto_process import answers_of
 
-# In a process of its own: a correction stays in force for as long as its process.
 SCRIPT = """
 import json, sys, boto3
 from moto import mock_aws
@@ -36,18 +30,7 @@ with mock_aws():
         answer = "not implemented"
     print(json.dumps(answer))
 """
-
-
-def answers(how: str) -> object:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, how],
-        cwd=Path(glue_pkgmgr.__file__).parents[1],
-        env=without_aws(os.environ),  # an endpoint set for other tests would be asked instead
-        capture_output=True,
-        check=True,
-        timeout=120,
-    )
-    return json.loads(done.stdout)
+answers = partial(answers_of, SCRIPT)
 
 
 def test_an_update_puts_all_of_a_definition_in_the_place_of_the_one_before() -> None:

@@ -1,15 +1,9 @@
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
-import glue_pkgmgr
-from glue_pkgmgr.local.state import without_aws
+from tests.integration.local.moto_process import answers_of
 
-# In a process of its own: a correction stays in force for as long as its process.
 SCRIPT = """
 import json, sys, time, boto3
 from moto import mock_aws
@@ -32,18 +26,7 @@ with mock_aws():
         absent = "not found"
     print(json.dumps([answer(logStreamNamePrefix="jr_a"), answer(logStreamNamePrefix="jr_c"), answer(), absent]))
 """
-
-
-def answers(how: str) -> object:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, how],
-        cwd=Path(glue_pkgmgr.__file__).parents[1],
-        env=without_aws(os.environ),  # an endpoint set for other tests would be asked instead
-        capture_output=True,
-        check=True,
-        timeout=120,
-    )
-    return json.loads(done.stdout)
+answers = partial(answers_of, SCRIPT)
 
 
 def test_a_prefix_leaves_other_streams_out() -> None:
