@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import boto3
@@ -36,7 +37,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_bucket, "_MANY", 10)
 
 
-def client(url: str, attempts: int = 1) -> Any:
+def client(url: str, attempts: int = 1, read_seconds: float = 30) -> Any:
     return boto3.client(
         "s3",
         endpoint_url=url,
@@ -46,7 +47,7 @@ def client(url: str, attempts: int = 1) -> Any:
         config=Config(
             retries={"mode": "standard", "total_max_attempts": attempts},
             connect_timeout=5,
-            read_timeout=0.5 if attempts == 1 else 5,
+            read_timeout=read_seconds,
             s3={"addressing_style": "path"},
         ),
     )
@@ -145,15 +146,11 @@ def test_a_place_that_does_not_answer_is_told(store: ObjectStore, tmp_path: Path
     with pytest.raises(RemoteError, match="could not list the records"):
         RecordBucket(PLACE, client("http://127.0.0.1:1"), tmp_path).add(RECORD)
 
-    def hang(method: str, key: str) -> None:
-        tmp_path.joinpath("hung").touch()
-        import time
-
-        time.sleep(1.5)
-
-    store.before = hang
+    ended = Event()
+    store.before = lambda method, key: 500 if ended.wait(30) else None
     with pytest.raises(RemoteError, match=r"could not list the records.*[Rr]ead timeout"):
-        bucket(store, tmp_path).read()
+        RecordBucket(PLACE, client(store.url, read_seconds=0.5), tmp_path).read()
+    ended.set()
 
 
 def test_only_new_entries_are_fetched(store: ObjectStore, tmp_path: Path) -> None:
