@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from glue_pkgmgr import verbs
+from glue_pkgmgr.core import lock_faults
+from glue_pkgmgr.core.bundle import Bundle
 from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl, token_lifetime
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.request import Request, parse_items, parse_request
@@ -24,7 +26,7 @@ from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import GluePkgmgrError, NotApproved, NotInstallable, SettingsError
 from glue_pkgmgr.ports import silent, utc_now
 from glue_pkgmgr.run import Run, RunServices
-from glue_pkgmgr.settings import FILENAME, Bundle, JobSettings, Settings, load_settings
+from glue_pkgmgr.settings import FILENAME, JobSettings, Settings, load_settings
 from glue_pkgmgr.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -162,7 +164,7 @@ class Project:
 
     def approvals(self) -> AllowList:
         """Return the allow-list. Raises: SettingsError."""
-        return verbs.approve.read_allowlist(self.settings.policy.allowlist)
+        return verbs.allowlist_file.read_allowlist(self.settings.policy.allowlist)
 
     def closure(self, request: str, *, glue_version: str | None = None) -> tuple[MissingApproval, ...]:
         """Return every release that `request` needs and nobody approved, the request's own items included.
@@ -234,11 +236,11 @@ class Project:
         advisories = self._wiring.advisories if asked and asked.file else None
         for bundle in self._bundles(bundles):
             held, policy = self._held(bundle), self._policy(bundle.runtime)
-            faults = verbs.lock.faults(bundle, held, policy)
+            faults = lock_faults.faults(bundle, held, policy)
             faults += verbs.lock.vulnerable(held, advisories, policy) if advisories else []
             if faults:
-                found.append(verbs.lock.stale_text(bundle.name, faults))
-            self._warn(verbs.lock.ending(held, policy))
+                found.append(lock_faults.stale_text(bundle.name, faults))
+            self._warn(lock_faults.ending(held, policy))
             path = self.settings.policy.locks / bundle.lock_filename
             checked.append(verbs.lock.Locked(bundle=bundle.name, path=path, lock=held, changed=False))
         if found:
@@ -473,7 +475,7 @@ class Project:
         locks = []
         for bundle in self._locked_bundles():
             held = verbs.carry.read_carried_lock(bundle, self.settings.policy.locks)
-            verbs.lock.require_usable(bundle, held.lock, self._policy(bundle.runtime))
+            lock_faults.require_usable(bundle, held.lock, self._policy(bundle.runtime))
             locks.append(held)
         return verbs.carry.export_archive(
             path,
@@ -916,12 +918,12 @@ class Project:
         return [self._held(bundle) for bundle in self._locked_bundles()]
 
     def _held(self, bundle: Bundle) -> Lock:
-        return verbs.lock.read_lock(bundle, self.settings.policy.locks)
+        return verbs.lock_file.read_lock(bundle, self.settings.policy.locks)
 
     def _readable_locks(self) -> dict[str, Lock]:
         """Return the locks there are, by bundle; what cannot be read is about to be made anew."""
         folder, bundles = self.settings.policy.locks, self._locked_bundles()
-        found = ((bundle.name, verbs.lock.existing_lock(bundle, folder)) for bundle in bundles)
+        found = ((bundle.name, verbs.lock_file.existing_lock(bundle, folder)) for bundle in bundles)
         return {name: lock for name, lock in found if lock is not None}
 
     def _approved_locks(self) -> list[Lock]:
@@ -934,8 +936,8 @@ class Project:
 
     def _usable_lock(self, bundle: Bundle) -> Lock:
         held, policy = self._held(bundle), self._policy(bundle.runtime)
-        verbs.lock.require_usable(bundle, held, policy)
-        self._warn(verbs.lock.ending(held, policy))
+        lock_faults.require_usable(bundle, held, policy)
+        self._warn(lock_faults.ending(held, policy))
         return held
 
     def _warn(self, warnings: Iterable[str]) -> None:
@@ -986,9 +988,9 @@ class Project:
         """Return the lock a run of `job` installs, its bundle's or that of other `modules`, and why it may not."""
         if modules is None:
             held, policy = self._held(job.bundle), self._policy(job.bundle.runtime)
-            self._warn(verbs.lock.ending(held, policy))
-            faults = verbs.lock.unusable(job.bundle, held, policy)
-            return held, verbs.lock.stale_text(job.bundle.name, faults) if faults else ""
+            self._warn(lock_faults.ending(held, policy))
+            faults = lock_faults.unusable(job.bundle, held, policy)
+            return held, lock_faults.stale_text(job.bundle.name, faults) if faults else ""
         internal = self.settings.policy.internal
         request = parse_request(modules, internal) if isinstance(modules, str) else parse_items(modules, internal)
         checked = self._check(request, job.bundle.runtime, job.bundle.may_break)

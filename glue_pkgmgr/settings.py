@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from glue_pkgmgr.core.bundle import Bundle
 from glue_pkgmgr.core.licence import LicenceRule, parse_licence_rule
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.repository import RepositoryAddress
-from glue_pkgmgr.core.request import Request, parse_items
+from glue_pkgmgr.core.request import parse_items
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import SettingsError
 
@@ -115,28 +116,6 @@ class VulnerabilitySettings:
     service: str = ""
     url: str | None = None
     file: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
-    """A named request for one Glue version; its lock lies in git.
-
-    `may_break` are projects of the Glue image that its jobs do without: the closure may replace what they need.
-    """
-
-    name: str
-    modules: Request
-    runtime: GlueRuntime
-    may_break: frozenset[ProjectName] = frozenset()
-
-    @property
-    def lock_filename(self) -> str:
-        """The name of its lock.
-
-        The content is a lock of PEP 751; pip and uv read it under a name of that PEP, `pylock.NAME.toml` without
-        another dot, which could not tell 5.1 from 5-1. `mirror export` gives it one.
-        """
-        return f"{self.name}.glue-{self.runtime.version}.pylock.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,6 +99,8 @@ class Clients:
         try:
             if self._session is None:
                 self._session = self._new_session()
+            # For an unknown service botocore lists all it has; that reads four hundred folders, for each process.
+            self._session.get_component("data_loader").list_available_services = lambda type_name: [service]
             return self._session.create_client(
                 service, region_name=self._region, endpoint_url=self.endpoint_url(service), config=config
             )

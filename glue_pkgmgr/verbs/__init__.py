@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs import init as init
     from glue_pkgmgr.verbs import launch as launch
     from glue_pkgmgr.verbs import lock as lock
+    from glue_pkgmgr.verbs import lock_file as lock_file
     from glue_pkgmgr.verbs import mint as mint
     from glue_pkgmgr.verbs import mirror as mirror
     from glue_pkgmgr.verbs import mirrored as mirrored

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from glue_pkgmgr.core.allowlist import parse_allowlist
+from glue_pkgmgr.core.allowlist import AllowList, parse_allowlist
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.whole_file import write_whole
 
@@ -19,6 +19,14 @@ def read_text(path: Path) -> str:
         raise SettingsError(f"no allow-list {path}; `glue-pkgmgr init` writes one") from e
     except (OSError, UnicodeDecodeError) as e:
         raise SettingsError(f"cannot read the allow-list {path}: {e}") from e
+
+
+def read_allowlist(path: Path) -> AllowList:
+    """Return the allow-list at `path`.
+
+    Raises: SettingsError when it is absent, unreadable, or not an allow-list.
+    """
+    return parse_allowlist(read_text(path), path.name)
 
 
 def digest(path: Path) -> str:

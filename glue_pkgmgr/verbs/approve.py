@@ -39,14 +39,6 @@ class Terms:
     licence: str | None = None
 
 
-def read_allowlist(path: Path) -> AllowList:
-    """Return the allow-list at `path`.
-
-    Raises: SettingsError when it is absent, unreadable, or not an allow-list.
-    """
-    return parse_allowlist(read_text(path), path.name)
-
-
 def approve(
     requests: Sequence[str], path: Path, *, terms: Terms, policy: PolicySettings, today: date
 ) -> list[Approval]:

@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from glue_pkgmgr.core import lock_faults
 from glue_pkgmgr.core.allowlist import AllowList
 from glue_pkgmgr.core.archive import (
     Archive,
@@ -24,6 +25,7 @@ from glue_pkgmgr.core.archive import (
     required_python,
     wheels_of,
 )
+from glue_pkgmgr.core.bundle import Bundle
 from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl
 from glue_pkgmgr.core.lockfile import LockedFile
 from glue_pkgmgr.core.names import ProjectName
@@ -43,8 +45,6 @@ from glue_pkgmgr.ports import (
     Repositories,
     Uploader,
 )
-from glue_pkgmgr.settings import Bundle
-from glue_pkgmgr.verbs import lock as locking
 from glue_pkgmgr.whole_file import write_whole
 
 T = TypeVar("T")
@@ -390,8 +390,8 @@ def _require_allowed(archive: Archive, files: Iterable[_Compared], place: Place,
                 f"the archive has a lock of bundle {lock.bundle!r} for Glue {lock.glue_version}, which the "
                 "settings here do not name; add it under [bundles]"
             )
-        elif faults := locking.unusable(bundle, lock.lock, place.policy(archive.approvals, bundle.runtime)):
-            found.append(locking.stale_text(bundle.name, faults))
+        elif faults := lock_faults.unusable(bundle, lock.lock, place.policy(archive.approvals, bundle.runtime)):
+            found.append(lock_faults.stale_text(bundle.name, faults))
     if found:
         raise NotApproved("\n".join([*found, "nothing was changed here"]))
 

@@ -9,6 +9,7 @@ from packaging.version import InvalidVersion, Version
 
 from glue_pkgmgr.core.allowlist import Approval, exact_version
 from glue_pkgmgr.core.image import Replacement, replacements
+from glue_pkgmgr.core.lock_faults import ending, unusable_pins
 from glue_pkgmgr.core.lockfile import Lock, Pin
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.policy import Policy
@@ -16,7 +17,6 @@ from glue_pkgmgr.core.request import Request, RequestItem
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.core.withdrawal import Withdrawal
 from glue_pkgmgr.errors import EXIT_DONE, GluePkgmgrError, NotApproved, NotInstallable
-from glue_pkgmgr.verbs.lock import ending, unusable_pins
 from glue_pkgmgr.verbs.resolve import Refusal
 
 _ALIKE = 0.75  # of `difflib`: names a typing slip or two apart

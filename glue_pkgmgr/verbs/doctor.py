@@ -12,13 +12,15 @@ from enum import StrEnum
 from pathlib import Path
 from threading import Thread
 
+from glue_pkgmgr.core.bundle import Bundle
+from glue_pkgmgr.core.lock_faults import unusable
 from glue_pkgmgr.core.record import Recorded
 from glue_pkgmgr.core.repository import RepositoryAddress, RepositoryLinks
 from glue_pkgmgr.core.runtime import RUNTIMES
 from glue_pkgmgr.errors import GluePkgmgrError
-from glue_pkgmgr.settings import Bundle, JobSettings, Settings
-from glue_pkgmgr.verbs.approve import read_allowlist
-from glue_pkgmgr.verbs.lock import read_lock, unusable
+from glue_pkgmgr.settings import JobSettings, Settings
+from glue_pkgmgr.verbs.allowlist_file import read_allowlist
+from glue_pkgmgr.verbs.lock_file import read_lock
 
 LONGEST = 45.0
 """Seconds the checks may take: more than the time limit of any process that one of them starts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from glue_pkgmgr.core.index_url import IndexUrl
@@ -14,9 +15,11 @@ def mint(
 ) -> IndexUrl:
     """Return the index URL of a repository with a new token that is valid for `lifetime`.
 
-    The token is minted last: its time should not pass while the endpoint is looked up.
+    The endpoint, which never changes, is looked up meanwhile where it is not known yet.
 
     Raises: RemoteError.
     """
-    endpoint = repositories.endpoint(address)
-    return IndexUrl(endpoint, tokens.issue(address.domain, address.owner, lifetime))
+    with ThreadPoolExecutor(1) as pool:
+        endpoint = pool.submit(repositories.endpoint, address)
+        token = tokens.issue(address.domain, address.owner, lifetime)
+        return IndexUrl(endpoint.result(), token)

@@ -14,6 +14,7 @@ from packaging.version import Version
 
 from glue_pkgmgr.core.allowlist import exact_version
 from glue_pkgmgr.core.image import Break, breaks, requirements_of
+from glue_pkgmgr.core.lock_faults import wanted_by
 from glue_pkgmgr.core.lockfile import Lock, LockedFile, Pin
 from glue_pkgmgr.core.names import ProjectName, Release
 from glue_pkgmgr.core.policy import AllowedPage, Policy, Reason, summarise
@@ -124,11 +125,6 @@ class Refusal:
         """Return the command that would add just the missing approvals."""
         releases = " ".join(f'"{one}"' for one in self.missing)
         return f"glue-pkgmgr approve {releases} --reason …"
-
-
-def wanted_by(chain: Sequence[ProjectName]) -> str:
-    """Return, in brackets, who wants the last project of `chain`; empty if the request itself does."""
-    return f" (wanted by {' → '.join(chain[:-1])})" if len(chain) > 1 else ""
 
 
 def _count(missing: int) -> str:

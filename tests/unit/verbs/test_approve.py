@@ -10,7 +10,8 @@ import pytest
 from glue_pkgmgr.core.allowlist import EMPTY, Approval
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.errors import NotApproved, SettingsError
-from glue_pkgmgr.verbs.approve import Terms, approve, read_allowlist, revoke
+from glue_pkgmgr.verbs.allowlist_file import read_allowlist
+from glue_pkgmgr.verbs.approve import Terms, approve, revoke
 from tests.unit.verbs.locks import settings
 
 

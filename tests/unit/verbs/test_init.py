@@ -9,7 +9,7 @@ import pytest
 
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.settings import load_settings
-from glue_pkgmgr.verbs.approve import read_allowlist
+from glue_pkgmgr.verbs.allowlist_file import read_allowlist
 from glue_pkgmgr.verbs.init import Beginnings, init, settings_text
 
 

@@ -10,7 +10,9 @@ import pytest
 from packaging.version import Version
 
 from glue_pkgmgr.core.advisory import Advisory, VulnerabilityException
+from glue_pkgmgr.core.bundle import Bundle
 from glue_pkgmgr.core.licence import parse_licence_rule
+from glue_pkgmgr.core.lock_faults import ending, faults, require_usable, unusable
 from glue_pkgmgr.core.lockfile import Lock, LockedFile
 from glue_pkgmgr.core.names import Release, project_name
 from glue_pkgmgr.core.policy import Policy
@@ -18,19 +20,9 @@ from glue_pkgmgr.core.request import parse_request
 from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.errors import NotApproved, SettingsError
 from glue_pkgmgr.ports import ResolvedRelease
-from glue_pkgmgr.settings import Bundle
 from glue_pkgmgr.verbs.allowed_index import AllowedIndex
-from glue_pkgmgr.verbs.lock import (
-    ending,
-    faults,
-    lock_bundle,
-    preferred,
-    read_lock,
-    require_known,
-    require_usable,
-    unusable,
-    vulnerable,
-)
+from glue_pkgmgr.verbs.lock import lock_bundle, preferred, require_known, vulnerable
+from glue_pkgmgr.verbs.lock_file import read_lock
 from glue_pkgmgr.verbs.resolve import Resolution
 from tests.fakes import FakeIndex, FakeMetadata, FakeResolver
 from tests.unit.verbs.locks import approval, lock, pin, policy

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from glue_pkgmgr.core.bundle import Bundle
+from glue_pkgmgr.core.lock_faults import faults, unusable_pins
 from glue_pkgmgr.core.lockfile import Lock
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.policy import Policy, Reason
@@ -14,9 +16,7 @@ from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.core.simple_api import IndexPage
 from glue_pkgmgr.core.withdrawal import make_withdrawal
 from glue_pkgmgr.errors import NotApproved, NotInstallable
-from glue_pkgmgr.settings import Bundle
 from glue_pkgmgr.verbs.check import CheckedItem, check
-from glue_pkgmgr.verbs.lock import faults, unusable_pins
 from glue_pkgmgr.verbs.resolve import Refusal, Resolution
 from tests.fakes import FakeIndex
 from tests.unit.verbs.locks import lock, pin, policy

@@ -1,0 +1,50 @@
+"""The file of a bundle's lock: read and written whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glue_pkgmgr.core.bundle import Bundle
+from glue_pkgmgr.core.lockfile import Lock, lock_from_toml
+from glue_pkgmgr.errors import SettingsError
+from glue_pkgmgr.whole_file import write_whole
+
+
+def read_lock(bundle: Bundle, folder: Path) -> Lock:
+    """Return the lock of `bundle` from `folder`. Raises: SettingsError when absent or unreadable."""
+    path = folder / bundle.lock_filename
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as e:
+        raise SettingsError(
+            f"bundle {bundle.name!r} has no lock for Glue {bundle.runtime.version}; "
+            f"run `glue-pkgmgr lock {bundle.name}`"
+        ) from e
+    except (OSError, UnicodeDecodeError) as e:
+        raise SettingsError(f"cannot read {path}: {e}") from e
+    return lock_from_toml(text, path.name)
+
+
+def existing_lock(bundle: Bundle, folder: Path) -> Lock | None:
+    """Return the lock of `bundle` from `folder`; None where there is none that can be read."""
+    try:
+        return read_lock(bundle, folder)
+    except SettingsError:  # it is made anew
+        return None
+
+
+def written_text(path: Path) -> str | None:
+    """Return the text at `path`, with any line ends; None where there is none that can be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path`, whole or not at all. Raises: SettingsError when it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())
+    except OSError as e:
+        raise SettingsError(f"cannot write {path}: {e.strerror}") from e
