@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
-import secrets
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
-from functools import partial
 from pathlib import Path
-from threading import Lock as Mutex
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -23,9 +18,9 @@ from glue_pkgmgr.core.index_url import SHORTEST, IndexUrl, token_lifetime
 from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.request import Request, parse_items, parse_request
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
-from glue_pkgmgr.errors import GluePkgmgrError, NotApproved, NotInstallable, SettingsError
+from glue_pkgmgr.errors import NotApproved, NotInstallable, SettingsError
+from glue_pkgmgr.launching import Launching, Modules, Wish
 from glue_pkgmgr.ports import silent, utc_now
-from glue_pkgmgr.run import Run, RunServices
 from glue_pkgmgr.settings import FILENAME, JobSettings, Settings, load_settings
 from glue_pkgmgr.wiring import Wiring
 
@@ -33,44 +28,30 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.allowlist import AllowList, Approval
     from glue_pkgmgr.core.built_file import BuiltFile
     from glue_pkgmgr.core.built_project import BuiltProject
-    from glue_pkgmgr.core.job import Delivery, JobRun, JobRunId, LogLine
+    from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
     from glue_pkgmgr.core.lockfile import Lock, Pin
     from glue_pkgmgr.core.policy import Policy
     from glue_pkgmgr.core.publish_plan import PublishPlan
     from glue_pkgmgr.core.publish_record import PublishRecord
     from glue_pkgmgr.core.release_checks import Finding as ReleaseFinding
     from glue_pkgmgr.core.release_checks import ReleaseRules
-    from glue_pkgmgr.core.run_result import RunResult
     from glue_pkgmgr.local.lifecycle import StandInStatus
     from glue_pkgmgr.local.state import StandIn
     from glue_pkgmgr.ports import Clock, Progress
+    from glue_pkgmgr.run import Run
     from glue_pkgmgr.verbs.carry import Exported, Imported
     from glue_pkgmgr.verbs.check import Checked
     from glue_pkgmgr.verbs.doctor import Finding
-    from glue_pkgmgr.verbs.follow import Event, Follower
+    from glue_pkgmgr.verbs.follow import Event
     from glue_pkgmgr.verbs.init import Beginnings
-    from glue_pkgmgr.verbs.launch import Bearer, JobArguments, Launched
+    from glue_pkgmgr.verbs.launch import JobArguments, Launched
     from glue_pkgmgr.verbs.lock import Locked
     from glue_pkgmgr.verbs.mirrored import MirrorReport, Places, Unlocked
-    from glue_pkgmgr.verbs.preflight import Asked, Preflight
+    from glue_pkgmgr.verbs.preflight import Preflight
     from glue_pkgmgr.verbs.publish import Candidate, Publisher
     from glue_pkgmgr.verbs.resolve import MissingApproval, Refusal, Resolution
     from glue_pkgmgr.verbs.runs import RunsUsing
     from glue_pkgmgr.verbs.withdraw import OwnRelease, Restored, Uses, Withdrawn
-
-# For whoever asks for a launch that another process is starting: as long as that may try, and a little.
-_LONGEST_START = timedelta(minutes=3)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What the caller wants to launch, in the caller's words."""
-
-    job: JobSettings
-    modules: str | Sequence[str] | None
-    delivery: Delivery | str | None
-    arguments: Mapping[str, str] | None
-    followed: bool
 
 
 class Project:
@@ -92,8 +73,9 @@ class Project:
         self.clock = clock
         self._progress = progress
         self._wiring = Wiring(settings, self._environ, clock, progress)
-        self._follower_lock = Mutex()
-        self._made_follower: Follower | None = None
+        self._launching = Launching(
+            settings, self._wiring, find_lock=self._lock_for, clock=clock, progress=progress
+        )
 
     @classmethod
     def load(
@@ -551,48 +533,8 @@ class Project:
         Raises: NotApproved, NotInstallable, SettingsError and what else `preflight` finds, before the token of
         the run exists; NoCapacity; RemoteError, of which StartUnknown says that a run may be there all the same.
         """
-        wish = _Wish(self.settings.job(job), modules, delivery, arguments, followed)
-        return self._started(wish, _launch_of(wish.job, launch_id), launch_id, queue=queue, fix=fix)
-
-    def _started(
-        self,
-        wish: _Wish,
-        launch: str,
-        named: str | None,
-        *,
-        attempt: int = 1,
-        queue: timedelta | None,
-        fix: bool = False,
-    ) -> Run:
-        """Return a run of that attempt of a launch or of a later one; of one with a name there may be one."""
-        from glue_pkgmgr.core.launch_id import attempt_id, attempt_of
-
-        if named is None:
-            return self._launched(wish, attempt_id(launch, attempt), queue=queue, fix=fix)
-        longest = _LONGEST_START + (queue or timedelta())
-        with self._wiring.launch_locks.held(launch, longest.total_seconds()):
-            found = verbs.start.find_run(self._wiring.jobs, wish.job.name, launch)
-            if found is not None and attempt_of(launch, found.launch_id) >= attempt:
-                return self._taken_up(named, found)
-            return self._launched(wish, attempt_id(launch, attempt), queue=queue, fix=fix, alone=False)
-
-    def _launched(
-        self, wish: _Wish, launch: str, *, queue: timedelta | None, fix: bool, alone: bool = True
-    ) -> Run:
-        """Start a run that has not been started, recorded before and after."""
-        bearer = self._bearer(wish, launch, fix=fix)
-        self._record(bearer)
-        launched = verbs.launch.launch(
-            bearer,
-            alone=alone,
-            patience=verbs.start.Patience(queue=queue or timedelta()),
-            jobs=self._wiring.jobs,
-            timing=verbs.start.Timing(now=time.monotonic, sleep=time.sleep, jitter=random.random),
-            clock=self.clock,
-            progress=self._progress,
-        )
-        self._record_run(launch, launched.run)
-        return Run(self._run_services(launch), launched.job, launched.run, launched, launch=launch)
+        wish = self._wish(job, modules, delivery, arguments, followed=followed)
+        return self._launching.launch(wish, launch_id, queue=queue, fix=fix)
 
     def attempts(
         self,
@@ -611,33 +553,15 @@ class Project:
         Only one that failed without having run user code is started again: `for run in project.attempts("taxi"):
         result = run.wait()`. Raises: like `launch`.
         """
-        from glue_pkgmgr.core.launch_id import attempt_of
-
-        wish = _Wish(self.settings.job(job), modules, delivery, arguments, followed=True)
-        launch, before = _launch_of(wish.job, launch_id), 0
-
-        def start(number: int) -> Run:
-            nonlocal before
-            run = self._started(wish, launch, launch_id, attempt=before + 1, queue=queue, fix=fix and number == 1)
-            before = attempt_of(launch, run.launch)
-            return run
-
-        return verbs.retry.attempts(start, retries=retries, progress=self._progress)
+        wish = self._wish(job, modules, delivery, arguments)
+        return self._launching.attempts(wish, launch_id, retries=retries, queue=queue, fix=fix)
 
     def run(self, run: str) -> Run:
         """Return the run with that id, to follow it again, wait for it or stop it.
 
         Raises: SettingsError when no job of the settings has it; RemoteError.
         """
-        found = self.status(run)
-        return Run(self._run_services(), found.job, found.id)
-
-    def _taken_up(self, named: str, found: JobRun) -> Run:
-        """Return a run that a launch has already, and complete its record, which a killed process left open."""
-        self._progress(f"launch {named} has a run, nothing is started: {found.id} is {found.state}")
-        launch = found.launch_id or ""
-        self._record_run(launch, found.id)
-        return Run(self._run_services(launch), found.job, found.id, launch=launch)
+        return self._launching.run_of(self.status(run))
 
     def preflight(
         self,
@@ -653,8 +577,7 @@ class Project:
 
         Raises: SettingsError, NotApproved and NotInstallable when there is no lock to look at.
         """
-        asked = self._asked(_Wish(self.settings.job(job), modules, delivery, arguments, followed))
-        return self._wiring.lookout.look(asked, fix=fix)
+        return self._launching.preflight(self._wish(job, modules, delivery, arguments, followed=followed), fix=fix)
 
     def job_arguments(
         self,
@@ -670,68 +593,7 @@ class Project:
 
         Raises: as `launch`.
         """
-        wish = _Wish(self.settings.job(job), modules, delivery, arguments, followed=False)
-        bearer = self._bearer(wish, secrets.token_hex(16))
-        self._record(bearer)
-        return verbs.launch.job_arguments(bearer)
-
-    def _asked(self, wish: _Wish) -> Asked:
-        from glue_pkgmgr.core.job import Delivery
-
-        lock, faults = self._lock_for(wish.job, wish.modules)
-        chosen = _delivery(wish.delivery) if wish.delivery else None
-        return verbs.preflight.Asked(
-            job=wish.job,
-            lock=lock,
-            delivery=chosen or Delivery.default(lock.runtime, followed=wish.followed),
-            arguments=wish.arguments or {},
-            faults=faults,
-            chosen=chosen is not None,
-        )
-
-    def _bearer(self, wish: _Wish, launch: str, *, fix: bool = False) -> Bearer:
-        """Return what brings the lock to a run, once nothing that can be known keeps it from being started.
-
-        Raises: what is found, all at once; first what is found without asking anybody.
-        """
-        from glue_pkgmgr.core.preflight import raise_errors, warnings_of
-
-        asked, job = self._asked(wish), wish.job.name
-        raise_errors(job, verbs.preflight.here(asked))
-        self._progress(f"checking {job}")
-        lookout = self._wiring.lookout
-        found = lookout.look(asked, fix=fix)
-        raise_errors(job, found.findings)
-        self._warn(map(str, warnings_of(found.findings)))
-        if fix:
-            for one in found.differences:
-                self._progress(f"changing {job}: {one}")
-            lookout.apply(asked)
-        return verbs.launch.Bearer(
-            asked=replace(asked, delivery=found.delivery),
-            launch=launch,
-            budget=found.budget,
-            deliverer=self._wiring.deliverer(),
-            clock=self.clock,
-            progress=self._progress,
-        )
-
-    def _record(self, bearer: Bearer) -> None:
-        """Record what is to be launched: nothing starts without a record. Raises: SettingsError; RemoteError."""
-        from glue_pkgmgr.core.record import recorded_launch
-
-        asked = bearer.asked
-        record = recorded_launch(
-            bearer.launch,
-            asked.job.name,
-            asked.lock,
-            by=self._wiring.login,
-            time=self.clock(),
-            delivery=asked.delivery,
-            allowlist_sha256=verbs.allowlist_file.digest(self.settings.policy.allowlist),
-            arguments=asked.given,
-        )
-        self._wiring.records.add(record)
+        return self._launching.job_arguments(self._wish(job, modules, delivery, arguments, followed=False))
 
     def follow(self, run: Run | Launched | str, deadline: timedelta | None = None) -> Iterator[Event]:
         """Yield the changing states and the log lines of a run until it has ended.
@@ -739,16 +601,11 @@ class Project:
         Raises: SettingsError when no job of the settings has the run; RemoteError; DeadlineExceeded when it goes
         on after `deadline`.
         """
-        if isinstance(run, str):
-            run = self.run(run)
-        elif not isinstance(run, Run):
-            run = Run(self._run_services(), run.job, run.run, run)
-        return run.follow(deadline)
+        return self._launching.follow(self.run(run) if isinstance(run, str) else run, deadline)
 
     def runs(self, job: str | None = None) -> list[JobRun]:
         """Return the latest runs of one job, or of all jobs in the settings, newest first. Raises: RemoteError."""
-        names = [self.settings.job(job).name] if job else self._job_names
-        return verbs.runs.runs(names, jobs=self._wiring.jobs)
+        return self._launching.runs([self.settings.job(job)] if job else self.settings.jobs.values())
 
     def runs_using(self, request: str, *, job: str | None = None) -> RunsUsing:
         """Return which recorded launches were to run with a release that `request`, such as `boto3<1.40`, names.
@@ -766,21 +623,18 @@ class Project:
 
     def status(self, run: str) -> JobRun:
         """Return the run with that id. Raises: SettingsError when no job of the settings has it; RemoteError."""
-        found = verbs.runs.status(run, self._job_names, jobs=self._wiring.jobs)
-        if found.requirements_file:
-            verbs.runs.forget_secret(found, staging=self._wiring.staging, now=self.clock())
-        return found
+        return self._launching.status(run)
 
     def logs(self, run: str, *, executors: bool = False) -> list[LogLine]:
         """Return what a run has logged so far, in order; what its executors did, too, if asked for.
 
         Raises: SettingsError; RemoteError.
         """
-        return verbs.runs.logs(self.status(run), reader=self._wiring.logs, executors=executors)
+        return self._launching.logs(run, executors=executors)
 
     def stop(self, run: str) -> JobRun:
         """Ask a run to stop; return it as it is then. Raises: SettingsError; RemoteError."""
-        return verbs.runs.stop(self.status(run), jobs=self._wiring.jobs)
+        return self._launching.stop(run)
 
     # --- the set-up
 
@@ -819,49 +673,16 @@ class Project:
 
     # --- what several verbs need
 
-    def _follower(self) -> Follower:
-        """Return the one follower of this project: what it asks of AWS is shared by all runs it follows."""
-        with self._follower_lock:
-            if self._made_follower is None:
-                self._made_follower = verbs.follow.Follower(
-                    jobs=self._wiring.jobs,
-                    logs=self._wiring.logs,
-                    staging=self._wiring.staging,
-                    clock=self.clock,
-                    now=time.monotonic,
-                    progress=self._progress,
-                    patience=self._wiring.patience,
-                )
-            return self._made_follower
-
-    def _run_services(self, launch: str | None = None) -> RunServices:
-        return RunServices(
-            follower=self._follower,
-            links=self._wiring.console_links,
-            ended=partial(self._record_end, launch),
-            status=self.status,
-            logs=self.logs,
-            stop=self.stop,
-        )
-
-    def _record_run(self, launch: str, run: JobRunId) -> None:
-        """Complete the record of a launch with its run, which goes on whatever becomes of its record."""
-        try:
-            self._wiring.records.complete(launch, run)
-        except GluePkgmgrError as e:
-            self._progress(f"warning: the record of run {run} stays without its id: {e}")
-
-    def _record_end(self, launch: str | None, result: RunResult) -> RunResult:
-        """Complete the record of a launch with how its run ended; a run of others has none."""
-        launch = launch or result.run.launch_id
-        if launch is None:
-            return result
-        try:
-            self._wiring.records.complete(launch, result.run.id, verbs.follow.launch_end(result, self.clock()))
-        except GluePkgmgrError as e:  # how the run ended matters more
-            warning = f"the record of run {result.run.id} stays without its end: {e}"
-            return replace(result, warnings=(*result.warnings, warning))
-        return result
+    def _wish(
+        self,
+        job: str,
+        modules: Modules,
+        delivery: Delivery | str | None,
+        arguments: Mapping[str, str] | None,
+        *,
+        followed: bool = True,
+    ) -> Wish:
+        return Wish(self.settings.job(job), modules, delivery, arguments, followed)
 
     @property
     def _places(self) -> Places:
@@ -996,22 +817,6 @@ class Project:
         checked = self._check(request, job.bundle.runtime, job.bundle.may_break)
         self._warn(checked.warnings)
         return checked.closure(), ""
-
-
-def _launch_of(job: JobSettings, named: str | None) -> str:
-    """Return the id of a launch of `job`: a new one, unless the caller has a name for it."""
-    from glue_pkgmgr.core.launch_id import launch_id
-
-    return secrets.token_hex(16) if named is None else launch_id(job.name, named)
-
-
-def _delivery(name: str) -> Delivery:
-    from glue_pkgmgr.core.job import Delivery
-
-    try:
-        return Delivery(name)
-    except ValueError as e:
-        raise SettingsError(f"unknown delivery {name!r}; known are {', '.join(Delivery)}") from e
 
 
 def _find_settings(start: Path) -> Path:

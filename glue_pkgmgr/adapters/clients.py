@@ -65,6 +65,7 @@ class Clients:
         # boto3 sessions must not make clients in two threads at once; the clients themselves are thread-safe.
         self._lock = Lock()
         self._session: Any = None
+        self._services: set[str] = set()
 
     def client(self, service: str, *, read_seconds: int = _READ_SECONDS, attempts: int = _ATTEMPTS) -> Any:
         """Return the client of `service`, a boto3 service name such as `codeartifact`.
@@ -99,8 +100,7 @@ class Clients:
         try:
             if self._session is None:
                 self._session = self._new_session()
-            # For an unknown service botocore lists all it has; that reads four hundred folders, for each process.
-            self._session.get_component("data_loader").list_available_services = lambda type_name: [service]
+            self._services.add(service)
             return self._session.create_client(
                 service, region_name=self._region, endpoint_url=self.endpoint_url(service), config=config
             )
@@ -124,6 +124,8 @@ class Clients:
         key, secret = self._environ.get("AWS_ACCESS_KEY_ID"), self._environ.get("AWS_SECRET_ACCESS_KEY")
         if key and secret:
             core.set_credentials(key, secret, self._environ.get("AWS_SESSION_TOKEN") or None)
+        # To tell an unknown service botocore looks into the folders of all four hundred, in every process anew.
+        core.get_component("data_loader").list_available_services = lambda type_name: self._services
         return core
 
 

@@ -299,7 +299,7 @@ def test_a_launch_that_was_killed_before_its_run_was_recorded_is_taken_up(launch
 
 def test_a_launch_that_has_ended_is_told_and_not_started_again(launching: Project) -> None:
     told: list[str] = []
-    launching._progress = told.append
+    launching._launching._progress = told.append
     launching.launch("taxi", delivery="index", launch_id="nightly")
     jobs = launching._wiring.jobs
     jobs.begun = [replace(run, state=JobRunState.SUCCEEDED) for run in jobs.begun]
@@ -328,7 +328,7 @@ def test_a_preflight_tells_everything_and_starts_nothing(launching: Project) -> 
 
 def test_a_launch_that_may_fix_its_job_does_so_only_if_nothing_else_is_wrong(launching: Project) -> None:
     jobs, told = launching._wiring.jobs, list[str]()
-    launching._progress = told.append
+    launching._launching._progress = told.append
     (launching.settings.root / "taxi.py").write_text("print('hello')")
     jobs.definitions["taxi-job"] = {**jobs.definitions["taxi-job"], "GlueVersion": "5.0"}
     with pytest.raises(SettingsError, match=r"runs Glue 5\.0"):

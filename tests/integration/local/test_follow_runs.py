@@ -51,7 +51,7 @@ def project(shared: Project, stand_in: StandIn) -> Iterator[Project]:
 def start(project: Project, *, count: int = 1) -> list[Run]:
     jobs = project._wiring.jobs
     runs = [jobs.start("taxi-job", {}) for _ in range(count)]
-    return [Run(project._run_services(), "taxi-job", run) for run in runs]
+    return [Run(project._launching._run_services(), "taxi-job", run) for run in runs]
 
 
 def texts(events: list[JobRun | LogLine]) -> list[str]:
