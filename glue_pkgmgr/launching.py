@@ -32,11 +32,20 @@ if TYPE_CHECKING:
     from glue_pkgmgr.wiring import Wiring
 
 Modules = str | Sequence[str] | None
-FindLock = Callable[["JobSettings", Modules], tuple["Lock", str]]
-"""Takes a job and what is to be installed instead of its bundle; returns a lock, and why it may not be used."""
+FindLock = Callable[["JobSettings", Modules], "FoundLock"]
+"""Takes a job, and what is to be installed instead of its bundle."""
 
 # For whoever asks for a launch that another process is starting: as long as that may try, and a little.
 _LONGEST_START = timedelta(minutes=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundLock:
+    """What a run is to install, the digest of its file, if it has one, and why it may not be used, if so."""
+
+    lock: Lock
+    sha256: str | None = None
+    faults: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +88,15 @@ class Launching:
     def _asked(self, wish: Wish) -> Asked:
         from glue_pkgmgr.core.job import Delivery
 
-        lock, faults = self._find_lock(wish.job, wish.modules)
+        found = self._find_lock(wish.job, wish.modules)
         chosen = _delivery(wish.delivery) if wish.delivery else None
         return verbs.preflight.Asked(
             job=wish.job,
-            lock=lock,
-            delivery=chosen or Delivery.default(lock.runtime, followed=wish.followed),
+            lock=found.lock,
+            delivery=chosen or Delivery.default(found.lock.runtime, followed=wish.followed),
             arguments=wish.arguments or {},
-            faults=faults,
+            faults=found.faults,
+            lock_sha256=found.sha256,
             chosen=chosen is not None,
         )
 
@@ -130,6 +140,7 @@ class Launching:
             by=self._wiring.login,
             time=self._clock(),
             delivery=asked.delivery,
+            lock_sha256=asked.lock_sha256,
             allowlist_sha256=verbs.allowlist_file.digest(self._settings.policy.allowlist),
             arguments=asked.given,
         )

@@ -19,7 +19,7 @@ from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.request import Request, parse_items, parse_request
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
 from glue_pkgmgr.errors import NotApproved, NotInstallable, SettingsError
-from glue_pkgmgr.launching import Launching, Modules, Wish
+from glue_pkgmgr.launching import FoundLock, Launching, Modules, Wish
 from glue_pkgmgr.ports import silent, utc_now
 from glue_pkgmgr.settings import FILENAME, JobSettings, Settings, load_settings
 from glue_pkgmgr.wiring import Wiring
@@ -805,18 +805,20 @@ class Project:
             may_break=may_break,
         )
 
-    def _lock_for(self, job: JobSettings, modules: str | Sequence[str] | None) -> tuple[Lock, str]:
-        """Return the lock a run of `job` installs, its bundle's or that of other `modules`, and why it may not."""
+    def _lock_for(self, job: JobSettings, modules: Modules) -> FoundLock:
+        """Return the lock a run of `job` installs: its bundle's, or that of other `modules`."""
         if modules is None:
-            held, policy = self._held(job.bundle), self._policy(job.bundle.runtime)
-            self._warn(lock_faults.ending(held, policy))
-            faults = lock_faults.unusable(job.bundle, held, policy)
-            return held, lock_faults.stale_text(job.bundle.name, faults) if faults else ""
+            held = verbs.lock_file.held_lock(job.bundle, self.settings.policy.locks)
+            policy = self._policy(job.bundle.runtime)
+            self._warn(lock_faults.ending(held.lock, policy))
+            faults = lock_faults.unusable(job.bundle, held.lock, policy)
+            told = lock_faults.stale_text(job.bundle.name, faults) if faults else ""
+            return FoundLock(lock=held.lock, sha256=held.sha256, faults=told)
         internal = self.settings.policy.internal
         request = parse_request(modules, internal) if isinstance(modules, str) else parse_items(modules, internal)
         checked = self._check(request, job.bundle.runtime, job.bundle.may_break)
         self._warn(checked.warnings)
-        return checked.closure(), ""
+        return FoundLock(lock=checked.closure())
 
 
 def _find_settings(start: Path) -> Path:

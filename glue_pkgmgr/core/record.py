@@ -105,11 +105,13 @@ def recorded_launch(
     by: str,
     time: datetime,
     delivery: Delivery,
+    lock_sha256: str | None = None,
     allowlist_sha256: str | None = None,
     arguments: Mapping[str, str] | None = None,
 ) -> LaunchRecord:
     """Return the record of a launch of `job` with `lock` that has not been accepted yet.
 
+    `lock_sha256` is the digest of its file, None for a lock that has none: then that of the text it would have.
     `arguments` are all that the run gets; what looks like a secret is not kept.
     """
     return LaunchRecord(
@@ -124,7 +126,7 @@ def recorded_launch(
             )
             for pin in lock.pins
         ),
-        lock_sha256=hashlib.sha256(lock_to_toml(lock).encode()).hexdigest(),
+        lock_sha256=lock_sha256 or hashlib.sha256(lock_to_toml(lock).encode()).hexdigest(),
         allowlist_sha256=allowlist_sha256,
         arguments=without_secrets(arguments or {}),
         by=by,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from glue_pkgmgr.core.bundle import Bundle
@@ -10,11 +12,25 @@ from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.whole_file import write_whole
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLock:
+    """A lock and the SHA-256 of the file it was read from, as `sha256sum` tells it."""
+
+    lock: Lock
+    sha256: str
+
+
 def read_lock(bundle: Bundle, folder: Path) -> Lock:
     """Return the lock of `bundle` from `folder`. Raises: SettingsError when absent or unreadable."""
+    return held_lock(bundle, folder).lock
+
+
+def held_lock(bundle: Bundle, folder: Path) -> HeldLock:
+    """Return the lock of `bundle` from `folder`, with its digest. Raises: as `read_lock`."""
     path = folder / bundle.lock_filename
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        text = content.decode("utf-8")
     except FileNotFoundError as e:
         raise SettingsError(
             f"bundle {bundle.name!r} has no lock for Glue {bundle.runtime.version}; "
@@ -22,7 +38,9 @@ def read_lock(bundle: Bundle, folder: Path) -> Lock:
         ) from e
     except (OSError, UnicodeDecodeError) as e:
         raise SettingsError(f"cannot read {path}: {e}") from e
-    return lock_from_toml(text, path.name)
+    # As a file opened for text: locks of a checkout may have other line ends.
+    lock = lock_from_toml(text.replace("\r\n", "\n"), path.name)
+    return HeldLock(lock=lock, sha256=hashlib.sha256(content).hexdigest())
 
 
 def existing_lock(bundle: Bundle, folder: Path) -> Lock | None:

@@ -57,7 +57,8 @@ _ARGUMENTS, _LOCK, _TOKEN = "arguments", "lock", "token"
 class Asked:
     """What is to be launched: a lock, how it reaches the job, and the caller's own arguments.
 
-    `faults` say why the lock may not be used, empty if it may. `chosen` says that the caller named the delivery.
+    `faults` say why the lock may not be used, empty if it may; `lock_sha256` is the digest of its file, None if it
+    has none. `chosen` says that the caller named the delivery.
     """
 
     job: JobSettings
@@ -65,6 +66,7 @@ class Asked:
     delivery: Delivery
     arguments: Mapping[str, str] = field(default_factory=dict)
     faults: str = ""
+    lock_sha256: str | None = None
     chosen: bool = True
 
     @property

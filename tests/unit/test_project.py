@@ -250,6 +250,9 @@ def test_a_launch_is_recorded_with_its_run(launching: Project) -> None:
     assert record.arguments == launching.settings.job("taxi").arguments
     allowlist = launching.settings.policy.allowlist.read_bytes()
     assert record.allowlist_sha256 == hashlib.sha256(allowlist).hexdigest()
+    settings = launching.settings
+    lock_file = settings.policy.locks / settings.job("taxi").bundle.lock_filename
+    assert record.lock_sha256 == hashlib.sha256(lock_file.read_bytes()).hexdigest()
     assert "fake-token" not in (launching.settings.root / ".glue-pkgmgr/records/launches.jsonl").read_text()
 
 
