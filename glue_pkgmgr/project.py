@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
@@ -643,6 +643,20 @@ class Project:
         from glue_pkgmgr.check_up import check_up
 
         return check_up(self.settings.path, self._environ)
+
+    # --- the stack
+
+    def stack_template(self, region: str | None = None) -> dict[str, Any]:
+        """Return the CloudFormation template of the infrastructure that the settings describe, for `json.dumps`.
+
+        `region` is one of `[stack] regions`, by default the first. The same settings and job scripts give the same
+        template; nothing is contacted.
+
+        Raises: SettingsError.
+        """
+        from glue_pkgmgr.infra.stack import template
+
+        return template(verbs.stack_plan.stack_plan(self.settings, region))
 
     # --- the stand-in for AWS on this machine; its folder is by default `.glue-pkgmgr/local` beside the settings
 

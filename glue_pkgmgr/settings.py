@@ -17,6 +17,7 @@ from glue_pkgmgr.core.names import ProjectName, project_name
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.core.request import parse_items
 from glue_pkgmgr.core.runtime import GlueRuntime, glue_runtime
+from glue_pkgmgr.core.stack_settings import ExistingNetwork, StackSettings
 from glue_pkgmgr.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ class Settings:
     jobs: Mapping[str, JobSettings]
     projects: tuple[Path, ...]
     records: Path | str
+    stack: StackSettings
 
     @property
     def root(self) -> Path:
@@ -229,6 +231,7 @@ def parse_settings(content: Mapping[str, Any], path: Path) -> Settings:
     projects = tuple(path.parent / project for project in publish.strings("projects", default=()))
     publish.done()
     records = _records(top.table("records", optional=True), path.parent)
+    stack = _stack(top.table("stack", optional=True), codeartifact.region)
     top.done()
     return Settings(
         path=path,
@@ -238,6 +241,7 @@ def parse_settings(content: Mapping[str, Any], path: Path) -> Settings:
         jobs=jobs,
         projects=projects,
         records=records,
+        stack=stack,
     )
 
 
@@ -341,6 +345,43 @@ def _job(key: str, table: _Table, bundles: Mapping[str, Bundle]) -> JobSettings:
     return job
 
 
+def _stack(table: _Table, region: str) -> StackSettings:
+    given: dict[str, Any] = {
+        "name": table.string("name", default="glue-pkgmgr"),
+        "regions": tuple(table.strings("regions", default=(region,))),
+        "cidr": table.string("cidr", default="10.0.0.0/24"),
+        "endpoints": table.one_of("endpoints", ("create", "existing")) == "create",
+        "existing_buckets": tuple(table.strings("existing-buckets", default=())),
+        "principals": tuple(table.strings("principals", default=())),
+        "notify": tuple(table.strings("notify", default=())),
+        "tags": table.string_table("tags", "tags are texts"),
+        "log_days": table.integer("log-days", default=365, least=1),
+        "keep": table.one_of("when-destroyed", ("delete", "keep")) == "keep",
+        "imports": table.one_of("imports", ("refuse", "publish")) == "publish",
+    }
+    for key in ("s3-prefix-list", "kms-key", "permissions-boundary"):
+        given[key.replace("-", "_")] = table.optional(key)
+    network = _network(table)
+    table.done()
+    with _told_at(table.where):
+        return StackSettings(**given, network=ExistingNetwork(**network) if network else None)
+
+
+def _network(table: _Table) -> Mapping[str, Any] | None:
+    """Return what the settings say of a VPC that is there; None if one is to be made."""
+    of_a_vpc = ("subnets", "zones", "route-tables")
+    if "vpc" not in table:
+        if stray := [key for key in of_a_vpc if key in table]:
+            raise SettingsError(f"{table.where}: {', '.join(stray)} without a vpc; name the one they are of")
+        return None
+    if "cidr" in table:
+        raise SettingsError(
+            f"{table.where}: cidr is of a VPC that is made, and vpc names one that is there; leave one out"
+        )
+    lists = {key.replace("-", "_"): tuple(table.strings(key, default=())) for key in of_a_vpc}
+    return {"vpc": table.string("vpc"), **lists}
+
+
 @contextmanager
 def _told_at(place: str) -> Iterator[None]:
     """Put `place` before the text of a SettingsError."""
@@ -405,6 +446,10 @@ class _Table:
             raise SettingsError(f"{self.where}.{key} is empty")
         return value
 
+    def optional(self, key: str) -> str | None:
+        """Return the text of `key`, None where there is none."""
+        return self.string(key) if key in self else None
+
     def integer(self, key: str, *, default: int, least: int, most: int | None = None) -> int:
         value: int = self._take(key, int, default)
         if value < least:
@@ -433,11 +478,11 @@ class _Table:
             )
         return value
 
-    def string_table(self, key: str) -> Mapping[str, str]:
+    def string_table(self, key: str, told: str = "Glue arguments are texts") -> Mapping[str, str]:
         value = self._take(key, dict, {})
         for name, item in value.items():
             if not isinstance(item, str):
-                raise SettingsError(f"{self.where}.{key}.{name}: {item!r} is not a text; Glue arguments are texts")
+                raise SettingsError(f"{self.where}.{key}.{name}: {item!r} is not a text; {told}")
         return dict(value)
 
     def table(self, key: str, optional: bool = False) -> _Table:

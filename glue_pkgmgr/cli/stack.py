@@ -1,0 +1,22 @@
+"""`glue-pkgmgr stack`: a group, and nothing of its own."""
+
+from __future__ import annotations
+
+import click
+
+from glue_pkgmgr.cli.help_text import InOrder, examples
+from glue_pkgmgr.cli.stack_synth import synth
+
+
+@click.group(
+    "stack",
+    cls=InOrder,
+    epilog=examples("glue-pkgmgr stack synth"),
+    short_help="The AWS infrastructure, as one CloudFormation template.",
+    no_args_is_help=True,
+)
+def command() -> None:
+    """Make the AWS infrastructure that the settings describe: one CloudFormation template, least privilege."""
+
+
+command.add_command(synth)

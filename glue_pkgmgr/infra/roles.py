@@ -1,0 +1,357 @@
+"""Who may do what: a role for each use, the actions that its code calls, on what it calls them for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from glue_pkgmgr.infra.expressions import (
+    ACCOUNT,
+    Json,
+    Resources,
+    allow,
+    arn,
+    deny,
+    explained,
+    policy,
+    resource,
+    role_arn,
+    s3_arn,
+    sub,
+    trust,
+)
+from glue_pkgmgr.infra.glue import role_id, security_name
+from glue_pkgmgr.infra.key import key_arn
+from glue_pkgmgr.infra.network import connection_names
+from glue_pkgmgr.infra.packages import domain_arn, package_arn, repository_arn
+from glue_pkgmgr.infra.plan import Place, StackPlan
+
+PUBLISHER, MIRROR, LAUNCHER, READER = "publisher", "mirror", "launcher", "reader"
+_EVERY_PROJECT = "*"
+_METRICS = "Glue"
+
+
+def role_resources(plan: StackPlan) -> Resources:
+    """Return the roles of people and pipelines, and those of the jobs."""
+    uses = {
+        PUBLISHER: publisher_statements(plan),
+        MIRROR: mirror_statements(plan),
+        READER: reader_statements(plan),
+    }
+    if plan.jobs:
+        uses[LAUNCHER] = launcher_statements(plan)
+    made = {f"Role{use.capitalize()}": _used_by_people(plan, use, uses[use]) for use in sorted(uses)}
+    for role in plan.roles:
+        # Source: AWS Glue Developer Guide, "Create an IAM role for AWS Glue".
+        made[role_id(role)] = role_resource(
+            plan, role.rpartition("/")[2], trust({"Service": "glue.amazonaws.com"}), job_statements(plan, role)
+        )
+    return made
+
+
+def role_resource(plan: StackPlan, name: str, trusted: Json, statements: Sequence[Json]) -> Json:
+    """Return a role with one policy, within the permissions boundary of the settings."""
+    return resource(
+        "AWS::IAM::Role",
+        {
+            "RoleName": name,
+            "AssumeRolePolicyDocument": trusted,
+            "PermissionsBoundary": plan.stack.permissions_boundary,
+            "Policies": [{"PolicyName": "only-what-it-does", "PolicyDocument": policy(statements)}],
+        },
+    )
+
+
+def _used_by_people(plan: StackPlan, use: str, statements: Sequence[Json]) -> Json:
+    principals: Any = list(plan.stack.principals) or ACCOUNT
+    made = role_resource(plan, plan.role_name(use), trust({"AWS": principals}), statements)
+    if plan.stack.principals:
+        return made
+    why = (
+        "Who takes up this role is decided by the policies of the account; name them under principals to narrow it"
+    )
+    return explained(made, CKV_AWS_61=why)
+
+
+# --- packages
+
+
+def _tokens(plan: StackPlan) -> list[Json]:
+    """Return what minting a token needs; it has the rights of who minted it."""
+    # Source: CodeArtifact User Guide, "AWS CodeArtifact authentication and tokens".
+    bearer = {"StringEquals": {"sts:AWSServiceName": "codeartifact.amazonaws.com"}}
+    return [
+        allow("MintToken", ["codeartifact:GetAuthorizationToken"], [domain_arn(plan)]),
+        allow("BearToken", ["sts:GetServiceBearerToken"], ["*"], bearer),
+    ]
+
+
+def publisher_statements(plan: StackPlan) -> list[Json]:
+    """Return what `publish`, `withdraw` and `restore` need: names of our own in the approved repository."""
+    approved = repository_arn(plan, plan.repository)
+    ours = [package_arn(plan, plan.repository, project) for project in plan.internal]
+    reading = [
+        "codeartifact:DescribeRepository",
+        "codeartifact:GetRepositoryEndpoint",
+        "codeartifact:ReadFromRepository",
+    ]
+    statements = [*_tokens(plan), allow("ReadApproved", reading, [approved])]
+    if ours:
+        changing = [
+            "codeartifact:DescribePackage",
+            "codeartifact:ListPackageVersionAssets",
+            "codeartifact:ListPackageVersions",
+            "codeartifact:PublishPackageVersion",
+            "codeartifact:PutPackageOriginConfiguration",
+            "codeartifact:UpdatePackageVersionsStatus",
+        ]
+        statements.append(allow("PublishOurs", changing, ours))
+        in_store = [package_arn(plan, plan.store, project) for project in plan.internal]
+        statements.append(allow("LookForOursInStore", ["codeartifact:ListPackageVersions"], in_store))
+    return statements
+
+
+def mirror_statements(plan: StackPlan) -> list[Json]:
+    """Return what `lock`, `check` and `mirror` need: the store read, the approved repository filled from it."""
+    store, approved = (repository_arn(plan, name) for name in (plan.store, plan.repository))
+    reading = [
+        "codeartifact:DescribeRepository",
+        "codeartifact:GetRepositoryEndpoint",
+        "codeartifact:ListPackages",
+        "codeartifact:ReadFromRepository",
+    ]
+    looking = [
+        "codeartifact:DescribePackage",
+        "codeartifact:ListPackageVersionAssets",
+        "codeartifact:ListPackageVersions",
+        "codeartifact:PutPackageOriginConfiguration",
+    ]
+    filling = ["codeartifact:DeletePackageVersions"]
+    if plan.built_sdists or plan.stack.imports:
+        filling.append("codeartifact:PublishPackageVersion")
+    packages = [package_arn(plan, name, _EVERY_PROJECT) for name in (plan.store, plan.repository)]
+    return [
+        *_tokens(plan),
+        allow("ReadBoth", reading, [store, approved]),
+        allow("Copy", ["codeartifact:CopyPackageVersions"], [approved]),
+        allow("LookAtPackages", looking, packages),
+        allow("FillApproved", filling, [package_arn(plan, plan.repository, _EVERY_PROJECT)]),
+        *(_reading_records(plan, plan.records) if plan.records else []),
+    ]
+
+
+def reader_statements(plan: StackPlan) -> list[Json]:
+    """Return what `mint`, `runs`, `status` and `logs` need: reading, of the approved repository only."""
+    return [
+        *_tokens(plan),
+        allow(
+            "ReadApproved",
+            ["codeartifact:GetRepositoryEndpoint", "codeartifact:ReadFromRepository"],
+            [repository_arn(plan, plan.repository)],
+        ),
+        *(_watching_runs(plan) if plan.jobs else []),
+        *(_reading_records(plan, plan.records) if plan.records else []),
+    ]
+
+
+# --- job runs
+
+
+def launcher_statements(plan: StackPlan) -> list[Json]:
+    """Return what `launch` and `stop` need; `launch --fix` makes jobs as the settings say."""
+    made_roles: list[Any] = [role_arn(role) for role in sorted({job.role for job in plan.jobs})]
+    to_glue = {"StringEquals": {"iam:PassedToService": "glue.amazonaws.com"}}
+    return [
+        *launching_statements(plan),
+        *_stopping(plan),
+        allow("FixJobs", ["glue:CreateJob", "glue:UpdateJob"], _job_arns(plan)),
+        allow("GiveJobsTheirRole", ["iam:PassRole"], made_roles, to_glue),
+        allow("StageScripts", ["s3:GetObject", "s3:PutObject"], _staged(plan, "scripts/*")),
+    ]
+
+
+def launching_statements(plan: StackPlan) -> list[Json]:
+    """Return what starting a run of a job that is there needs, with any delivery, and following it."""
+    return [
+        *_tokens(plan),
+        allow(
+            "ReadApproved",
+            [
+                "codeartifact:DescribeRepository",
+                "codeartifact:GetRepositoryEndpoint",
+                "codeartifact:ReadFromRepository",
+            ],
+            [repository_arn(plan, plan.repository)],
+        ),
+        allow("StartRuns", ["glue:GetJob", "glue:StartJobRun"], _job_arns(plan)),
+        *_watching_runs(plan),
+        allow("StageTokens", ["s3:DeleteObject", "s3:PutObject"], _staged(plan, "requirements/*")),
+        allow("StageWheels", ["s3:GetObject", "s3:PutObject"], _staged(plan, "wheels/*")),
+        # Without it S3 does not tell an object that is not there from one that may not be read.
+        allow(
+            "TellAbsence",
+            ["s3:ListBucket"],
+            [s3_arn(name) for name in sorted({j.staging.bucket for j in plan.jobs})],
+        ),
+        *(_keeping_records(plan, plan.records) if plan.records else []),
+        _through_s3(plan, ["kms:Decrypt", "kms:GenerateDataKey"]),
+    ]
+
+
+def _stopping(plan: StackPlan) -> list[Json]:
+    return [allow("StopRuns", ["glue:BatchStopJobRun"], _job_arns(plan))]
+
+
+def _watching_runs(plan: StackPlan) -> list[Json]:
+    groups = [arn("logs", f"log-group:{name}:*") for name in log_group_names(plan)]
+    return [
+        allow("WatchRuns", ["glue:GetJobRun", "glue:GetJobRuns"], _job_arns(plan)),
+        allow("ReadLogs", ["logs:FilterLogEvents"], groups),
+    ]
+
+
+def _job_arns(plan: StackPlan) -> list[Json]:
+    return [arn("glue", f"job/{job.wanted.name}") for job in plan.jobs]
+
+
+def _staged(plan: StackPlan, below: str) -> list[Json]:
+    return [s3_arn(text) for text in sorted({job.staging.below(below) for job in plan.jobs})]
+
+
+def _reading_records(plan: StackPlan, records: Place) -> list[Json]:
+    return [
+        allow("ReadRecords", ["s3:GetObject"], [s3_arn(records.below("launches/*"))]),
+        allow("ListRecords", ["s3:ListBucket"], [s3_arn(records.bucket)]),
+        _through_s3(plan, ["kms:Decrypt"]),
+    ]
+
+
+def _keeping_records(plan: StackPlan, records: Place) -> list[Json]:
+    return [
+        allow("KeepRecords", ["s3:GetObject", "s3:PutObject"], [s3_arn(records.below("launches/*"))]),
+        allow("ListRecords", ["s3:ListBucket"], [s3_arn(records.bucket)]),
+    ]
+
+
+def _through_s3(plan: StackPlan, actions: Sequence[str]) -> Json:
+    """Return the use of the key for objects, by S3 only."""
+    by_s3 = {"StringEquals": {"kms:ViaService": sub("s3.${AWS::Region}.${AWS::URLSuffix}")}}
+    return allow("EncryptObjects", actions, [key_arn(plan)], by_s3)
+
+
+# --- jobs
+
+
+def log_group_names(plan: StackPlan) -> list[str]:
+    """Return the log groups of the job runs.
+
+    Source: AWS Glue Developer Guide, "Logging for AWS Glue jobs": with a security configuration, its name and that
+    of the role are in those of the groups.
+    """
+    roles = sorted({job.role_name for job in plan.jobs})
+    return [
+        f"/aws-glue/jobs/{security_name(plan)}-role/{role}/{stream}"
+        for role in roles
+        for stream in ("error", "output")
+    ]
+
+
+def job_statements(plan: StackPlan, role: str) -> list[Json]:
+    """Return what Glue and the scripts of the jobs of `role` need in a run."""
+    jobs = plan.jobs_of(role)
+    staged = [s3_arn(text) for text in sorted({job.staging.below("*") for job in jobs})]
+    buckets = sorted({bucket for job in jobs for bucket in job.data})
+    statements = [allow("ReadStaged", ["s3:GetObject"], staged)]
+    if buckets:
+        statements += [
+            allow("ListData", ["s3:GetBucketLocation", "s3:ListBucket"], _arns(buckets, "")),
+            allow("WorkOnData", ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], _arns(buckets, "/*")),
+        ]
+        ours = [*staged, *([s3_arn(plan.records.below("*"))] if plan.records else [])]
+        # Data may lie in the bucket in which scripts and wheels are staged: a job must not write those.
+        statements.append(
+            deny("LeaveStagedAlone", ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"], ours)
+        )
+    return [
+        *statements,
+        _through_s3(plan, ["kms:Decrypt", "kms:GenerateDataKey"]),
+        *_catalog_statements(plan, role),
+        *_log_statements(plan, role),
+        *_connecting(plan),
+    ]
+
+
+def _arns(buckets: Iterable[str], rest: str) -> list[Json]:
+    return [s3_arn(f"{bucket}{rest}") for bucket in buckets]
+
+
+def _catalog_statements(plan: StackPlan, role: str) -> list[Json]:
+    databases = sorted({job.database for job in plan.jobs_of(role) if job.database})
+    if not databases:
+        return []
+    tables = [arn("glue", f"table/{database}/*") for database in databases]
+    known = [arn("glue", f"database/{database}") for database in databases]
+    actions = [
+        *("glue:BatchCreatePartition", "glue:BatchDeletePartition", "glue:BatchGetPartition"),
+        *("glue:BatchUpdatePartition", "glue:CreateTable", "glue:GetDatabase", "glue:GetPartitions"),
+        *("glue:GetTable", "glue:UpdateTable"),
+    ]
+    return [allow("Catalogue", actions, [arn("glue", "catalog"), *known, *tables])]
+
+
+def _log_statements(plan: StackPlan, role: str) -> list[Json]:
+    own = f"/aws-glue/jobs/{security_name(plan)}-role/{role.rpartition('/')[2]}/*"
+    group, key = arn("logs", f"log-group:{own}"), key_arn(plan)
+    in_glue = {"StringEquals": {"cloudwatch:namespace": _METRICS}}
+    return [
+        allow(
+            "Logs",
+            ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+            [group],
+        ),
+        # Source: AWS Glue Developer Guide, "Encrypting data written by AWS Glue": the job encrypts bookmarks.
+        allow("Bookmarks", ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"], [key]),
+        # These know no resources: the service allows no less than `*`.
+        allow("Metrics", ["cloudwatch:PutMetricData"], ["*"], in_glue),
+    ]
+
+
+def _connecting(plan: StackPlan) -> list[Json]:
+    """Return what a run in the VPC needs: Glue puts network interfaces into the subnets, as the job's role.
+
+    Source: AWS Glue Developer Guide, "Create an IAM policy for the AWS Glue service".
+    """
+    if not plan.jobs:
+        return []
+    network = plan.stack.network
+    subnets = list(network.subnets) if network else ["${SubnetA}", "${SubnetB}"]
+    interfaces = arn("ec2", "network-interface/*")
+    places = [arn("ec2", f"subnet/{subnet}") for subnet in subnets]
+    tagged = {"ForAllValues:StringEquals": {"aws:TagKeys": ["aws-glue-service-resource"]}}
+    return [
+        allow(
+            "FindConnections",
+            ["glue:GetConnection"],
+            [arn("glue", "catalog"), *(arn("glue", f"connection/{name}") for name in connection_names(plan))],
+        ),
+        allow("FindEncryption", ["glue:GetSecurityConfiguration"], ["*"]),
+        allow(
+            "LookAround",
+            [
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeRouteTables",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeVpcAttribute",
+                "ec2:DescribeVpcEndpoints",
+            ],
+            ["*"],
+        ),
+        allow(
+            "Connect",
+            ["ec2:CreateNetworkInterface"],
+            [interfaces, *places, arn("ec2", "security-group/${JobSecurityGroup.GroupId}")],
+        ),
+        allow("Disconnect", ["ec2:DeleteNetworkInterface"], [interfaces]),
+        allow("MarkInterfaces", ["ec2:CreateTags"], [interfaces], tagged),
+    ]
