@@ -32,7 +32,6 @@ def key_resources(plan: StackPlan) -> Resources:
     """Return the key and its alias; nothing if the settings name one that is there."""
     if plan.stack.kms_key:
         return {}
-    here = {"StringEquals": {"aws:SourceAccount": ref("AWS::AccountId")}}
     log_groups = {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn("logs", "log-group:*")}}
     statements = [
         # The owner of the key, without whom nobody could ever change it again; IAM policies decide who may use it.
@@ -48,8 +47,7 @@ def key_resources(plan: StackPlan) -> Resources:
             "NoticesEncrypt",
             _USE,
             ["*"],
-            here,
-            {"Service": ["events.amazonaws.com", "cloudwatch.amazonaws.com"]},
+            principal={"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
         ),
     ]
     key = resource(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from glue_pkgmgr.core.stack_settings import subnets_of
+from glue_pkgmgr.infra.actions import CATALOG, LOGS, OBJECTS, START, WATCH
 from glue_pkgmgr.infra.expressions import (
     ACCOUNT,
     Json,
@@ -215,38 +216,20 @@ def _here(sid: str, actions: Sequence[str], resources: Sequence[Any]) -> Json:
 
 
 def _s3_statements(plan: StackPlan) -> list[Json]:
-    objects = [
-        "s3:GetObject",
-        "s3:PutObject",
-        "s3:DeleteObject",
-        "s3:AbortMultipartUpload",
-        "s3:ListMultipartUploadParts",
-    ]
     buckets = plan.buckets
     if not buckets:
         return [_here("NoBucket", ["s3:ListBucket"], [s3_arn("no-bucket-is-named-in-the-settings")])]
     return [
         _here("Buckets", ["s3:ListBucket", "s3:GetBucketLocation"], [s3_arn(bucket) for bucket in buckets]),
-        _here("Objects", objects, [s3_arn(f"{bucket}/*") for bucket in buckets]),
+        _here("Objects", OBJECTS, [s3_arn(f"{bucket}/*") for bucket in buckets]),
     ]
 
 
 def _interfaces(plan: StackPlan) -> list[tuple[str, str, list[Json]]]:
     """Return the interface endpoints: name in the template, service, statements of the policy."""
     approved = repository_arn(plan, plan.repository)
-    # These calls are about the job runs of the account, its catalogue and its logs; roles say which of them.
-    glue = ["glue:BatchStopJobRun", "glue:GetJob", "glue:GetJobRun", "glue:GetJobRuns", "glue:StartJobRun"]
-    catalog = [
-        *("glue:GetConnection", "glue:GetDatabase", "glue:GetSecurityConfiguration"),
-        *("glue:CreateTable", "glue:GetTable", "glue:UpdateTable"),
-        *(
-            "glue:BatchCreatePartition",
-            "glue:BatchDeletePartition",
-            "glue:BatchGetPartition",
-            "glue:GetPartitions",
-        ),
-        *("glue:BatchUpdatePartition", "glue:GetJobBookmark", "glue:ResetJobBookmark"),
-    ]
+    # Roles say which jobs, tables and logs; `stop` is nothing that the function does.
+    reading = ["glue:GetConnection", "glue:GetJobBookmark", "glue:GetSecurityConfiguration"]
     return [
         (
             "CodeArtifactApi",
@@ -269,7 +252,10 @@ def _interfaces(plan: StackPlan) -> list[tuple[str, str, list[Json]]]:
         (
             "Glue",
             "glue",
-            [_here("Runs", glue, [arn("glue", "job/*")]), _here("Catalogue", catalog, [arn("glue", "*")])],
+            [
+                _here("Runs", [*START, *WATCH], [arn("glue", "job/*")]),
+                _here("Catalogue", [*CATALOG, *reading], [arn("glue", "*")]),
+            ],
         ),
         (
             "Logs",
@@ -277,7 +263,7 @@ def _interfaces(plan: StackPlan) -> list[tuple[str, str, list[Json]]]:
             [
                 _here(
                     "Runs",
-                    ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+                    LOGS,
                     [arn("logs", "log-group:/aws-glue/*")],
                 )
             ],

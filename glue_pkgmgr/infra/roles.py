@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from glue_pkgmgr.infra.actions import CATALOG, LOGS, OBJECTS, START, STOP, WATCH
 from glue_pkgmgr.infra.expressions import (
     ACCOUNT,
     Json,
@@ -44,7 +45,7 @@ def role_resources(plan: StackPlan) -> Resources:
     for role in plan.roles:
         # Source: AWS Glue Developer Guide, "Create an IAM role for AWS Glue".
         made[role_id(role)] = role_resource(
-            plan, role.rpartition("/")[2], trust({"Service": "glue.amazonaws.com"}), job_statements(plan, role)
+            plan, role, trust({"Service": "glue.amazonaws.com"}), job_statements(plan, role)
         )
     return made
 
@@ -54,7 +55,8 @@ def role_resource(plan: StackPlan, name: str, trusted: Json, statements: Sequenc
     return resource(
         "AWS::IAM::Role",
         {
-            "RoleName": name,
+            "RoleName": name.rpartition("/")[2],
+            "Path": f"/{path}/" if (path := name.rpartition("/")[0].strip("/")) else None,
             "AssumeRolePolicyDocument": trusted,
             "PermissionsBoundary": plan.stack.permissions_boundary,
             "Policies": [{"PolicyName": "only-what-it-does", "PolicyDocument": policy(statements)}],
@@ -183,7 +185,7 @@ def launching_statements(plan: StackPlan) -> list[Json]:
             ],
             [repository_arn(plan, plan.repository)],
         ),
-        allow("StartRuns", ["glue:GetJob", "glue:StartJobRun"], _job_arns(plan)),
+        allow("StartRuns", START, _job_arns(plan)),
         *_watching_runs(plan),
         allow("StageTokens", ["s3:DeleteObject", "s3:PutObject"], _staged(plan, "requirements/*")),
         allow("StageWheels", ["s3:GetObject", "s3:PutObject"], _staged(plan, "wheels/*")),
@@ -199,13 +201,13 @@ def launching_statements(plan: StackPlan) -> list[Json]:
 
 
 def _stopping(plan: StackPlan) -> list[Json]:
-    return [allow("StopRuns", ["glue:BatchStopJobRun"], _job_arns(plan))]
+    return [allow("StopRuns", STOP, _job_arns(plan))]
 
 
 def _watching_runs(plan: StackPlan) -> list[Json]:
     groups = [arn("logs", f"log-group:{name}:*") for name in log_group_names(plan)]
     return [
-        allow("WatchRuns", ["glue:GetJobRun", "glue:GetJobRuns"], _job_arns(plan)),
+        allow("WatchRuns", WATCH, _job_arns(plan)),
         allow("ReadLogs", ["logs:FilterLogEvents"], groups),
     ]
 
@@ -265,7 +267,7 @@ def job_statements(plan: StackPlan, role: str) -> list[Json]:
     if buckets:
         statements += [
             allow("ListData", ["s3:GetBucketLocation", "s3:ListBucket"], _arns(buckets, "")),
-            allow("WorkOnData", ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], _arns(buckets, "/*")),
+            allow("WorkOnData", OBJECTS, _arns(buckets, "/*")),
         ]
         ours = [*staged, *([s3_arn(plan.records.below("*"))] if plan.records else [])]
         # Data may lie in the bucket in which scripts and wheels are staged: a job must not write those.
@@ -291,12 +293,7 @@ def _catalog_statements(plan: StackPlan, role: str) -> list[Json]:
         return []
     tables = [arn("glue", f"table/{database}/*") for database in databases]
     known = [arn("glue", f"database/{database}") for database in databases]
-    actions = [
-        *("glue:BatchCreatePartition", "glue:BatchDeletePartition", "glue:BatchGetPartition"),
-        *("glue:BatchUpdatePartition", "glue:CreateTable", "glue:GetDatabase", "glue:GetPartitions"),
-        *("glue:GetTable", "glue:UpdateTable"),
-    ]
-    return [allow("Catalogue", actions, [arn("glue", "catalog"), *known, *tables])]
+    return [allow("Catalogue", CATALOG, [arn("glue", "catalog"), *known, *tables])]
 
 
 def _log_statements(plan: StackPlan, role: str) -> list[Json]:
@@ -306,7 +303,7 @@ def _log_statements(plan: StackPlan, role: str) -> list[Json]:
     return [
         allow(
             "Logs",
-            ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+            LOGS,
             [group],
         ),
         # Source: AWS Glue Developer Guide, "Encrypting data written by AWS Glue": the job encrypts bookmarks.

@@ -64,12 +64,15 @@ def _flow_logs(plan: StackPlan) -> Resources:
 
 def _notices(plan: StackPlan) -> Resources:
     here = {"StringEquals": {"aws:SourceAccount": ref("AWS::AccountId")}}
-    services = {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]}
-    publishing = allow("ServicesTell", ["sns:Publish"], [ref(_TOPIC)], here, services)
+    publishing = [
+        allow("AlarmsTell", ["sns:Publish"], [ref(_TOPIC)], here, {"Service": "cloudwatch.amazonaws.com"}),
+        # Source: EventBridge User Guide, "Amazon SNS permissions": a condition here would stop its events.
+        allow("RulesTell", ["sns:Publish"], [ref(_TOPIC)], None, {"Service": "events.amazonaws.com"}),
+    ]
     made: Resources = {
         _TOPIC: resource("AWS::SNS::Topic", {"TopicName": plan.name, "KmsMasterKeyId": key_arn(plan)}),
         f"{_TOPIC}Policy": resource(
-            "AWS::SNS::TopicPolicy", {"Topics": [ref(_TOPIC)], "PolicyDocument": policy([publishing])}
+            "AWS::SNS::TopicPolicy", {"Topics": [ref(_TOPIC)], "PolicyDocument": policy(publishing)}
         ),
     }
     for address in plan.stack.notify:
