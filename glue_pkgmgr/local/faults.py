@@ -32,7 +32,10 @@ EVER = timedelta.max
 
 Value = str | int | timedelta | JobRunState
 
-SERVICES = ("codeartifact", "events", "glue", "iam", "index", "logs", "s3", "states", "sts")
+SERVICES = (
+    *("cloudformation", "codeartifact", "events", "glue", "iam", "index", "kms", "logs", "s3"),
+    *("states", "sts"),
+)
 EVERY_SERVICE = "all"
 INDEX_OPERATIONS = frozenset({"page", "file", "upload"})
 LOST, DROPPED, OK = "lost", "dropped", "ok"

@@ -29,12 +29,13 @@ CALLS_PATH = f"{STATUS_PATH}/calls"
 GLUE_RUN_OPERATIONS = frozenset({"StartJobRun", "GetJobRun", "GetJobRuns", "BatchStopJobRun"})
 """The operations of Glue that really run something; the others are moto's."""
 
-MotoBackend = Literal["events", "glue", "iam", "logs", "stepfunctions", "sts"]
+MotoBackend = Literal["events", "glue", "iam", "kms", "logs", "stepfunctions", "sts"]
 
 MOTO_BACKENDS: Mapping[str, MotoBackend] = {
     "events": "events",
     "glue": "glue",
     "iam": "iam",
+    "kms": "kms",
     "logs": "logs",
     "states": "stepfunctions",
     "sts": "sts",
@@ -57,6 +58,7 @@ class Gateway:
         packages: WSGIApplication,
         glue_runs: WSGIApplication,
         s3: WSGIApplication,
+        stacks: WSGIApplication,
         moto: Callable[[MotoBackend], WSGIApplication],
         status: Callable[[], Mapping[str, Any]],
         switchboard: Switchboard,
@@ -64,6 +66,7 @@ class Gateway:
         self._packages = packages
         self._glue_runs = glue_runs
         self._s3 = s3
+        self._stacks = stacks
         self._moto = moto
         self._status = status
         self._switchboard = switchboard
@@ -96,6 +99,8 @@ class Gateway:
             return self._packages
         if service == "s3":
             return self._s3
+        if service == "cloudformation":
+            return self._stacks
         if service == "glue" and operation(environ) in GLUE_RUN_OPERATIONS:
             return self._glue_runs
         if service in MOTO_BACKENDS:
@@ -129,7 +134,7 @@ def operation(environ: WSGIEnvironment) -> str | None:
 
 
 def _missing(service: str, wanted: str | None) -> str:
-    known = ", ".join(sorted([*MOTO_BACKENDS, "codeartifact", "s3"]))
+    known = ", ".join(sorted([*MOTO_BACKENDS, "cloudformation", "codeartifact", "s3"]))
     asked = f"{service}:{wanted}" if wanted else service
     return f"The stand-in does not implement {asked}; it has {known}."
 

@@ -93,12 +93,12 @@ def up(
         if stand_in:
             _require_same(stand_in, settings, port, nearest_python)
             progress(f"stand-in is already running at {stand_in.endpoint}")
-            _seed(settings, stand_in, progress)
+            _seed(settings, folder, stand_in, progress)
             return stand_in
         progress("starting the stand-in")
         stand_in = _start(folder, settings, port, nearest_python)
         try:
-            _seed(settings, stand_in, progress)
+            _seed(settings, folder, stand_in, progress)
         except BaseException:
             _stop(folder, stand_in)
             raise
@@ -195,9 +195,10 @@ def _require_same(stand_in: StandIn, settings: Settings, port: int, nearest_pyth
             )
 
 
-def _seed(settings: Settings, stand_in: StandIn, progress: Progress) -> None:
-    from glue_pkgmgr.local.seed import seed
+def _seed(settings: Settings, folder: StateFolder, stand_in: StandIn, progress: Progress) -> None:
+    from glue_pkgmgr.local.seed import seed, seeded
 
+    folder.write_seeded(seeded(settings))
     seed(settings, stand_in, progress)
 
 

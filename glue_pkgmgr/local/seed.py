@@ -67,6 +67,21 @@ def buckets(job: JobSettings) -> set[str]:
     return named | {urlsplit(url).netloc for url in urls}
 
 
+def seeded(settings: Settings) -> list[tuple[str, str]]:
+    """Return what `seed` makes, by the types that templates have for it: a stack may take it over."""
+    ours = settings.codeartifact
+    jobs = settings.jobs.values()
+    made = {("AWS::CodeArtifact::Domain", ours.domain)}
+    made |= {("AWS::CodeArtifact::Repository", f"{ours.domain}/{name}") for name in (ours.store, ours.repository)}
+    made |= {("AWS::S3::Bucket", bucket) for job in jobs for bucket in buckets(job)}
+    made |= {("AWS::Glue::Job", job.name) for job in jobs}
+    made |= {("AWS::IAM::Role", posixpath.basename(job.role)) for job in jobs}
+    made |= {
+        ("AWS::Glue::Database", job.arguments["GLUE_DATABASE"]) for job in jobs if "GLUE_DATABASE" in job.arguments
+    }
+    return sorted(made)
+
+
 def _repositories(codeartifact: Any, settings: Settings) -> None:
     ours = settings.codeartifact
     domain = {"domain": ours.domain, "domainOwner": ours.owner}

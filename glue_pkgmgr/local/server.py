@@ -124,6 +124,7 @@ def serve(options: Options, stop: threading.Event, ready: Callable[[], None]) ->
             packages=_packages(state, stand_in, dict(os.environ), faults, closers),
             glue_runs=create_glue_app(runs),
             s3=S3Front(objects.endpoint),
+            stacks=_stacks(state, stand_in, closers),
             moto=moto,
             status=lambda: {
                 "pid": stand_in.pid,
@@ -208,6 +209,24 @@ def _packages(
         clock=utc_now,
     )
     return app
+
+
+def _stacks(state: StateFolder, stand_in: StandIn, closers: ExitStack) -> WSGIApplication:
+    """Return CloudFormation. Its calls are as good as anybody's: faults are meant for them, too."""
+    from glue_pkgmgr.local.clients import Clients
+    from glue_pkgmgr.local.cloudformation.api import StackOperations
+    from glue_pkgmgr.local.cloudformation.app import create_app
+    from glue_pkgmgr.local.cloudformation.maker import Inventory
+
+    operations = StackOperations(
+        account=stand_in.account,
+        region=stand_in.region,
+        clients=Clients(stand_in),
+        inventory=Inventory(seeded=state.seeded, made=state.made),
+        clock=utc_now,
+    )
+    closers.enter_context(closing(operations))
+    return create_app(operations)
 
 
 def _glue_runs(state: StateFolder, stand_in: StandIn, faults: Faults) -> GlueRuns:

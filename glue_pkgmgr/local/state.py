@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -130,6 +130,16 @@ class StateFolder:
         return self.root / "runs"
 
     @property
+    def seeded(self) -> Path:
+        """Types and names of the resources that `local up` has made."""
+        return self.root / "seeded.json"
+
+    @property
+    def made(self) -> Path:
+        """Types and names of the resources that stacks have made and that outlive the process."""
+        return self.root / "made.json"
+
+    @property
     def _record(self) -> Path:
         return self.root / "stand-in.json"
 
@@ -209,6 +219,14 @@ class StateFolder:
         unfinished = self._record.with_suffix(".new")
         unfinished.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         unfinished.replace(self._record)
+
+    def write_seeded(self, made: Iterable[tuple[str, str]]) -> None:
+        """Note what `local up` makes, beside what it made before; in one step."""
+        with suppress(FileNotFoundError, ValueError):
+            made = {*made, *map(tuple, json.loads(self.seeded.read_text(encoding="utf-8")))}
+        unfinished = self.seeded.with_suffix(".new")
+        unfinished.write_text(json.dumps(sorted(made)), encoding="utf-8")
+        unfinished.replace(self.seeded)
 
     def forget(self) -> None:
         """Remove the record of a stand-in that has ended."""

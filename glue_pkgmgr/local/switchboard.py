@@ -42,6 +42,7 @@ _OF_QUERY: Mapping[int, tuple[int, str]] = {
     503: (503, "ServiceUnavailable"),
 }
 _ANSWERS: Mapping[str, Mapping[int, tuple[int, str]]] = {
+    "cloudformation": _OF_QUERY,
     "codeartifact": {
         403: (403, "AccessDeniedException"),
         429: (429, "ThrottlingException"),

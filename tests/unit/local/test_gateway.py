@@ -35,6 +35,7 @@ def gateway() -> Gateway:
         packages=named("packages"),
         glue_runs=named("runs"),
         s3=named("s3"),
+        stacks=named("stacks"),
         moto=lambda backend: named(f"moto {backend}"),
         status=lambda: {"pid": 7},
         switchboard=Switchboard(Faults()),

@@ -1,0 +1,32 @@
+"""The kinds of resources that the stand-in really makes, by their type in templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from glue_pkgmgr.local.cloudformation.kinds.access import Alias, InlinePolicy, Key, ManagedPolicy, Role
+from glue_pkgmgr.local.cloudformation.kinds.catalog import Connection, Database, Job, SecurityConfiguration
+from glue_pkgmgr.local.cloudformation.kinds.kind import Kind
+from glue_pkgmgr.local.cloudformation.kinds.packages import Domain, Repository
+from glue_pkgmgr.local.cloudformation.kinds.storage import Bucket
+from glue_pkgmgr.local.cloudformation.kinds.workflow import Function, LogGroup, Rule, StateMachine
+
+KINDS: Mapping[str, Kind] = {
+    "AWS::CodeArtifact::Domain": Domain(),
+    "AWS::CodeArtifact::Repository": Repository(),
+    "AWS::Events::Rule": Rule(),
+    "AWS::Glue::Connection": Connection(),
+    "AWS::Glue::Database": Database(),
+    "AWS::Glue::Job": Job(),
+    "AWS::Glue::SecurityConfiguration": SecurityConfiguration(),
+    "AWS::IAM::ManagedPolicy": ManagedPolicy(),
+    "AWS::IAM::Policy": InlinePolicy(),
+    "AWS::IAM::Role": Role(),
+    "AWS::IAM::RolePolicy": InlinePolicy(),
+    "AWS::KMS::Alias": Alias(),
+    "AWS::KMS::Key": Key(),
+    "AWS::Lambda::Function": Function(),
+    "AWS::Logs::LogGroup": LogGroup(),
+    "AWS::S3::Bucket": Bucket(),
+    "AWS::StepFunctions::StateMachine": StateMachine(),
+}
