@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.request import Request
     from glue_pkgmgr.core.runtime import GlueRuntime
     from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
+    from glue_pkgmgr.core.stack_change import ResourceChange, Stack, StackEvent, StackResource
 
 Clock = Callable[[], datetime]
 """The time now, aware UTC."""
@@ -506,4 +507,117 @@ class Prover(Protocol):
 
         `index` is that index, opened. Raises: NotInstallable when it cannot be installed or imported at all.
         """
+        ...
+
+
+class ChangedMeanwhile(RemoteError):
+    """Somebody else changes the stack: what was proposed for it counts no more."""
+
+
+class ProposedState(Enum):
+    """How far a change set is."""
+
+    PENDING = "it is being made"
+    READY = "it can be executed"
+    UNCHANGED = "there is nothing to do"
+    FAILED = "it could not be made"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What a stack is to become: a template as `text`, or at `template_url` if that is not empty.
+
+    `name` is that of the change set. `creates` is for a stack in which there is nothing yet.
+    """
+
+    stack: str
+    name: str
+    creates: bool
+    text: str
+    template_url: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """A change set: its state, why if it failed, and what it would change."""
+
+    state: ProposedState
+    reason: str = ""
+    changes: tuple[ResourceChange, ...] = ()
+
+
+class StackService(Protocol):
+    """Stacks of infrastructure. A stack is named by its name, or by its id, which also names a deleted one."""
+
+    def find(self, stack: str) -> Stack | None:
+        """Return a stack as it is, None if there is none. Raises: RemoteError."""
+        ...
+
+    def resources(self, stack: str) -> Sequence[StackResource]:
+        """Return the resources of a stack. Raises: RemoteError."""
+        ...
+
+    def propose(self, proposal: Proposal) -> str:
+        """Ask what would change, and return the id of the change set. Raises: ChangedMeanwhile; RemoteError."""
+        ...
+
+    def proposed(self, change_set: str) -> Proposed:
+        """Return what is known of a change set. Raises: RemoteError."""
+        ...
+
+    def withdraw(self, change_set: str) -> None:
+        """Remove a change set; none is as good. Raises: RemoteError."""
+        ...
+
+    def has_proposals(self, stack: str) -> bool:
+        """Return whether a stack has change sets. Raises: RemoteError."""
+        ...
+
+    def execute(self, stack: str, change_set: str, token: str) -> None:
+        """Begin what a change set says; the same `token` twice is once. Raises: ChangedMeanwhile; RemoteError."""
+        ...
+
+    def delete(self, stack: str, token: str) -> None:
+        """Begin to remove a stack. Raises: RemoteError."""
+        ...
+
+    def continue_rollback(self, stack: str, token: str) -> None:
+        """Begin once more to undo a change whose rollback has failed. Raises: RemoteError."""
+        ...
+
+    def events(self, stack: str, after: str | None) -> Sequence[StackEvent]:
+        """Return what has happened since the event `after`, or ever, in the order of time. Raises: RemoteError."""
+        ...
+
+
+class BucketService(Protocol):
+    """What is in buckets."""
+
+    def count(self, bucket: str, most: int) -> int | None:
+        """Return how many versions of objects a bucket holds, at most `most`; None without such a bucket.
+
+        Raises: RemoteError.
+        """
+        ...
+
+    def empty(self, bucket: str) -> int:
+        """Remove every version of every object, and return how many. Raises: RemoteError."""
+        ...
+
+
+class TemplateStore(Protocol):
+    """Where a template is put that is too large for a request."""
+
+    def put(self, url: str, content: bytes) -> None:
+        """Store `content` at `url`, `s3://…`. Raises: RemoteError."""
+        ...
+
+    def delete(self, url: str) -> None:
+        """Remove what is at `url`; nothing there is no error. Raises: RemoteError."""
+        ...
+
+    def https(self, url: str) -> str:
+        """Return the URL under which CloudFormation reads what is at `url`."""
         ...

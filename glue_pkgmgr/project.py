@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.publish_record import PublishRecord
     from glue_pkgmgr.core.release_checks import Finding as ReleaseFinding
     from glue_pkgmgr.core.release_checks import ReleaseRules
+    from glue_pkgmgr.core.stack_change import StackChange
     from glue_pkgmgr.local.lifecycle import StandInStatus
     from glue_pkgmgr.local.state import StandIn
     from glue_pkgmgr.ports import Clock, Progress
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs.publish import Candidate, Publisher
     from glue_pkgmgr.verbs.resolve import MissingApproval, Refusal, Resolution
     from glue_pkgmgr.verbs.runs import RunsUsing
+    from glue_pkgmgr.verbs.stack import Agree, AgreeRemoval, Deployed, Destroyed, WantedStack
     from glue_pkgmgr.verbs.withdraw import OwnRelease, Restored, Uses, Withdrawn
 
 
@@ -657,6 +660,58 @@ class Project:
         from glue_pkgmgr.infra.stack import template
 
         return template(verbs.stack_plan.stack_plan(self.settings, region))
+
+    def stack_diff(
+        self,
+        template: str | None = None,
+        *,
+        name: str | None = None,
+        region: str | None = None,
+        staging: str | None = None,
+    ) -> StackChange:
+        """Return what `stack_deploy` with the same arguments would change; nothing is changed.
+
+        Raises: SettingsError for a template that cannot be sent; RemoteError.
+        """
+        return self._wiring.stacks(region).diff(self._wanted_stack(template, name, region, staging))
+
+    def stack_deploy(
+        self,
+        template: str | None = None,
+        *,
+        name: str | None = None,
+        region: str | None = None,
+        staging: str | None = None,
+        agree: Agree | None = None,
+    ) -> Deployed | None:
+        """Make a CloudFormation stack what `template`, JSON, says, and return it.
+
+        By default template, `name` and `region` are those of the settings. `agree` is asked before it is begun,
+        and None is returned if it says no; without it, a change that would remove or replace something is refused.
+        `staging` is an `s3://…/` URL for a template too large to be sent. Safe to repeat and to interrupt: what
+        was begun is waited for first.
+
+        Raises: SettingsError; NoCapacity at a quota; RemoteError with the first cause; DeadlineExceeded.
+        """
+        wanted = self._wanted_stack(template, name, region, staging)
+        return self._wiring.stacks(region).deploy(wanted, agree or verbs.stack.nothing_destroyed)
+
+    def stack_destroy(
+        self, *, agree: AgreeRemoval, name: str | None = None, region: str | None = None
+    ) -> Destroyed:
+        """Remove a CloudFormation stack, its buckets with all that is in them; return what outlives it.
+
+        `agree` is told what will be gone, and asked before anything is. Safe to repeat and to interrupt.
+
+        Raises: RemoteError naming every resource that could not be removed; DeadlineExceeded.
+        """
+        return self._wiring.stacks(region).destroy(name or self.settings.stack.name, agree)
+
+    def _wanted_stack(
+        self, template: str | None, name: str | None, region: str | None, staging: str | None
+    ) -> WantedStack:
+        text = template or json.dumps(self.stack_template(region), separators=(",", ":"))
+        return verbs.stack.WantedStack(name=name or self.settings.stack.name, template=text, staging=staging)
 
     # --- the stand-in for AWS on this machine; its folder is by default `.glue-pkgmgr/local` beside the settings
 

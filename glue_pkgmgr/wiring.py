@@ -49,9 +49,11 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs.allowed_index import AllowedIndex
     from glue_pkgmgr.verbs.deliver import Deliverer
     from glue_pkgmgr.verbs.preflight import Lookout
+    from glue_pkgmgr.verbs.stack import Stacks
 
 _LOG_SECONDS = 15
 _STAND_IN_PATIENCE = 5.0
+_STAND_IN_POLL = 0.1  # seconds; nobody else asks it
 _RECORD_SECONDS = 10  # an S3 that is slower than this for a few kilobytes does not answer at all
 
 _START_SECONDS = 20  # for an answer to StartJobRun, which takes one or two
@@ -172,6 +174,24 @@ class Wiring:
         from glue_pkgmgr.adapters.s3 import S3Staging
 
         return S3Staging(self.clients.client("s3"))
+
+    def stacks(self, region: str | None = None) -> Stacks:
+        """Return the stacks of `region`, by default the first that the settings want one in."""
+        from glue_pkgmgr.adapters.bucket_contents import BucketContents
+        from glue_pkgmgr.adapters.clients import Clients
+        from glue_pkgmgr.adapters.cloudformation import CloudFormationStacks
+        from glue_pkgmgr.adapters.s3 import S3Staging
+
+        clients = Clients(self._environ, region or self._settings.stack.regions[0])
+        local = clients.endpoint_url("cloudformation")
+        return verbs.stack.Stacks(
+            service=CloudFormationStacks(clients.client("cloudformation")),
+            buckets=BucketContents(clients.client("s3")),
+            store=S3Staging(clients.client("s3")),
+            clock=self._clock,
+            progress=self._progress,
+            poll=_STAND_IN_POLL if local else verbs.stack.POLL,
+        )
 
     def console_links(self, run: JobRun) -> Mapping[str, str]:
         """Return the pages of AWS's console about a run; none where an endpoint of our own answers for Glue."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from glue_pkgmgr.adapters.clients import RemoteRefusal, aws_errors
 from glue_pkgmgr.errors import SettingsError
@@ -47,6 +47,11 @@ class S3Staging:
         """Delete the object at `url`; none there is no error. Raises: RemoteError."""
         with aws_errors(f"could not delete {url}", needs="s3:DeleteObject"):
             self._client.delete_object(**_object(url))
+
+    def https(self, url: str) -> str:
+        """Return the `https://` URL of the object at `url`, as other services of AWS read it."""
+        place = _object(url)
+        return f"{self._client.meta.endpoint_url}/{place['Bucket']}/{quote(place['Key'])}"
 
 
 def _object(url: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ VERBS: Mapping[str, str] = {
     "status": "Show one job run.",
     "logs": "Print the log of a job run.",
     "stop": "Stop a job run.",
-    "stack": "The AWS infrastructure, as one CloudFormation template.",
+    "stack": "Show, deploy and remove the AWS infrastructure.",
     "local": "Run the stand-in for AWS on this machine.",
     "doctor": "Show what is set up, what is missing, what to do.",
 }

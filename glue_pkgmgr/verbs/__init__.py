@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs import resolve as resolve
     from glue_pkgmgr.verbs import retry as retry
     from glue_pkgmgr.verbs import runs as runs
+    from glue_pkgmgr.verbs import stack as stack
     from glue_pkgmgr.verbs import stack_plan as stack_plan
     from glue_pkgmgr.verbs import start as start
     from glue_pkgmgr.verbs import withdraw as withdraw

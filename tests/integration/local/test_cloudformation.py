@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +15,8 @@ from botocore.exceptions import ClientError
 from glue_pkgmgr.local.clients import Clients
 from glue_pkgmgr.local.lifecycle import down, up
 from glue_pkgmgr.local.state import StandIn
+from tests.stacks import template
 from tests.stand_in import sample_settings
-from tests.stacks import ROLE, template
 
 ACCOUNT = "111122223333"
 AWS = Path(sys.executable).parent / "aws"
