@@ -33,7 +33,7 @@ EVER = timedelta.max
 Value = str | int | timedelta | JobRunState
 
 SERVICES = (
-    *("cloudformation", "codeartifact", "events", "glue", "iam", "index", "kms", "logs", "s3"),
+    *("cloudformation", "codeartifact", "events", "glue", "iam", "index", "kms", "lambda", "logs", "s3"),
     *("states", "sts"),
 )
 EVERY_SERVICE = "all"

@@ -59,14 +59,14 @@ class Gateway:
         glue_runs: WSGIApplication,
         s3: WSGIApplication,
         stacks: WSGIApplication,
+        functions: WSGIApplication,
         moto: Callable[[MotoBackend], WSGIApplication],
         status: Callable[[], Mapping[str, Any]],
         switchboard: Switchboard,
     ) -> None:
         self._packages = packages
         self._glue_runs = glue_runs
-        self._s3 = s3
-        self._stacks = stacks
+        self._ours = {"codeartifact": packages, "s3": s3, "cloudformation": stacks, "lambda": functions}
         self._moto = moto
         self._status = status
         self._switchboard = switchboard
@@ -95,12 +95,8 @@ class Gateway:
         return aws_error(environ, 403, "MissingAuthenticationToken", _UNSIGNED)
 
     def _service(self, service: str, environ: WSGIEnvironment) -> WSGIApplication:
-        if service == "codeartifact":
-            return self._packages
-        if service == "s3":
-            return self._s3
-        if service == "cloudformation":
-            return self._stacks
+        if service in self._ours:
+            return self._ours[service]
         if service == "glue" and operation(environ) in GLUE_RUN_OPERATIONS:
             return self._glue_runs
         if service in MOTO_BACKENDS:
@@ -134,7 +130,7 @@ def operation(environ: WSGIEnvironment) -> str | None:
 
 
 def _missing(service: str, wanted: str | None) -> str:
-    known = ", ".join(sorted([*MOTO_BACKENDS, "cloudformation", "codeartifact", "s3"]))
+    known = ", ".join(sorted([*MOTO_BACKENDS, "cloudformation", "codeartifact", "lambda", "s3"]))
     asked = f"{service}:{wanted}" if wanted else service
     return f"The stand-in does not implement {asked}; it has {known}."
 

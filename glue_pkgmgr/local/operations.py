@@ -73,6 +73,8 @@ def called(environ: WSGIEnvironment) -> tuple[str, str | None] | None:
         return service, _s3_operation(environ)
     if service == "codeartifact":
         return service, _codeartifact_operation(environ["REQUEST_METHOD"], path)
+    if service == "lambda":
+        return service, _lambda_operation(environ["REQUEST_METHOD"], path)
     return service, operation(environ) or _form_action(environ)
 
 
@@ -128,6 +130,13 @@ def _codeartifact_operation(method: str, path: str) -> str | None:
 
     model = routes().get((method, path))
     return model.name if model else None
+
+
+def _lambda_operation(method: str, path: str) -> str | None:
+    from glue_pkgmgr.local.functions.wire import route
+
+    found = route(method, path)
+    return found[0].name if found else None
 
 
 def _s3_operation(environ: WSGIEnvironment) -> str | None:

@@ -29,6 +29,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from glue_pkgmgr.errors import GluePkgmgrError, SettingsError
 from glue_pkgmgr.local.faults import Faults
+from glue_pkgmgr.local.functions.app import create_app as create_functions_app
+from glue_pkgmgr.local.functions.service import Functions
 from glue_pkgmgr.local.gateway import Gateway
 from glue_pkgmgr.local.jobs.glue import GlueRuns
 from glue_pkgmgr.local.jobs.glue import create_app as create_glue_app
@@ -120,11 +122,13 @@ def serve(options: Options, stop: threading.Event, ready: Callable[[], None]) ->
         faults = Faults()
         switchboard = Switchboard(faults)
         runs = _glue_runs(state, stand_in, faults)
+        functions = _functions(state, stand_in, faults)
         gateway = Gateway(
             packages=_packages(state, stand_in, dict(os.environ), faults, closers),
             glue_runs=create_glue_app(runs),
             s3=S3Front(objects.endpoint),
             stacks=_stacks(state, stand_in, closers),
+            functions=create_functions_app(functions),
             moto=moto,
             status=lambda: {
                 "pid": stand_in.pid,
@@ -136,6 +140,7 @@ def serve(options: Options, stop: threading.Event, ready: Callable[[], None]) ->
         closers.enter_context(closing(_Door(listener, gateway)))
         # Ended before the door closes: the last lines of a run reach its log through it.
         closers.enter_context(closing(runs))
+        closers.enter_context(closing(functions))
         state.write(stand_in)
         _log.info("ready at %s", stand_in.endpoint)
         ready()
@@ -243,6 +248,23 @@ def _glue_runs(state: StateFolder, stand_in: StandIn, faults: Faults) -> GlueRun
         s3_root=state.s3,
         nearest_python=stand_in.nearest_python,
         faults=faults,
+    )
+
+
+def _functions(state: StateFolder, stand_in: StandIn, faults: Faults) -> Functions:
+    from glue_pkgmgr.local.clients import OWN_CALL, Clients
+    from glue_pkgmgr.local.late_logs import LateLogs
+
+    clients = Clients(stand_in, agent=OWN_CALL)
+    return Functions(
+        clients=clients,
+        logs=lambda: LateLogs(clients("logs"), faults),
+        state=state.functions,
+        endpoints=stand_in.environment(os.environ),
+        account=stand_in.account,
+        region=stand_in.region,
+        clock=utc_now,
+        nearest_python=stand_in.nearest_python,
     )
 
 

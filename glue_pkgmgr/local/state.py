@@ -140,6 +140,11 @@ class StateFolder:
         return self.root / "made.json"
 
     @property
+    def functions(self) -> Path:
+        """The code of Lambda functions, and the working folders of their calls."""
+        return self.root / "functions"
+
+    @property
     def _record(self) -> Path:
         return self.root / "stand-in.json"
 

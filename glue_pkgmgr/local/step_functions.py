@@ -6,7 +6,9 @@ Corrections of moto 5.2.5, each with a test that fails when moto no longer needs
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from typing import Any
 
@@ -31,6 +33,23 @@ def correct() -> None:
     # The end of a `.sync` task interrupts whoever waits for its task token, also when it has none.
     glue._SUPPORTED_INTEGRATION_PATTERNS.add(_WAIT_FOR_TASK_TOKEN)
     glue.StateTaskServiceGlue._build_sync_resolver = _job_run_as_json
+
+    models: Any = import_module("moto.stepfunctions.parser.models")
+    backend = models.StepFunctionsParserBackend
+    # An execution without a name is called `None`, and the second one is refused.
+    if not hasattr(backend.start_execution, "names"):
+        backend.start_execution = _naming(backend.start_execution)
+
+
+def _naming(start: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what starts an execution as `start` does, with a name made for one that has none."""
+
+    @wraps(start)
+    def named(backend: Any, machine: str, name: str | None = None, *rest: Any, **more: Any) -> Any:
+        return start(backend, machine, name or str(uuid.uuid4()), *rest, **more)
+
+    named.names = True  # type: ignore[attr-defined]
+    return named
 
 
 def _request_in_model_case(task: Any, parameters: dict[str, Any], *_: Any) -> None:

@@ -51,6 +51,12 @@ _ANSWERS: Mapping[str, Mapping[int, tuple[int, str]]] = {
     },
     "glue": {**_OF_JSON, 500: (500, "InternalServiceException")},
     "iam": _OF_QUERY,
+    "lambda": {
+        403: (403, "AccessDeniedException"),
+        429: (429, "TooManyRequestsException"),
+        500: (500, "ServiceException"),
+        503: (503, "ServiceUnavailableException"),
+    },
     "logs": {**_OF_JSON, 503: (500, "ServiceUnavailableException")},
     "s3": {
         403: (403, "AccessDenied"),

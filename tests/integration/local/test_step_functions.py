@@ -45,6 +45,10 @@ task = {"Type": "Task", "Resource": sys.argv[2], "Parameters": json.loads(sys.ar
 definition = json.dumps({"StartAt": "Task", "States": {"Task": task}})
 machine = states.create_state_machine(name="machine", definition=definition, roleArn=role)["stateMachineArn"]
 execution = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
+try:
+    again = states.start_execution(stateMachineArn=machine, input='{"again": true}')["executionArn"]
+except ClientError as e:
+    again = e.response["Error"]["Code"]
 while True:
     try:
         end = states.describe_execution(executionArn=execution)
@@ -53,7 +57,8 @@ while True:
     if end["status"] != "RUNNING":
         break
     time.sleep(0.05)
-print(json.dumps({"status": end["status"], "output": end.get("output"), "error": end.get("error")}))
+print(json.dumps({"status": end["status"], "output": end.get("output"), "error": end.get("error"),
+                  "execution": execution, "again": again}))
 server.stop()
 """
 A_MACHINE = {"StateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:machine"}
@@ -83,12 +88,27 @@ def test_moto_still_needs_the_correction(resource: str, parameters: dict[str, An
     assert execute("as it is", resource, parameters)["status"] != "SUCCEEDED"
 
 
-def test_an_aws_sdk_task_speaks_pascal_case_both_ways() -> None:
-    end = execute("corrected", "aws-sdk:sfn:describeStateMachine", A_MACHINE)
-    assert end["status"] == "SUCCEEDED", end
-    machine = json.loads(end["output"])
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
+    return execute("corrected", "aws-sdk:sfn:describeStateMachine", A_MACHINE)
+
+
+def test_an_aws_sdk_task_speaks_pascal_case_both_ways(described: dict[str, Any]) -> None:
+    assert described["status"] == "SUCCEEDED", described
+    machine = json.loads(described["output"])
     assert machine["StateMachineArn"] == A_MACHINE["StateMachineArn"]
     assert machine["CreationDate"][:2] == "20"  # a time, as text
+
+
+def test_moto_still_calls_an_execution_without_a_name_none() -> None:
+    end = execute("as it is", "aws-sdk:sfn:describeStateMachine", A_MACHINE)
+    assert (end["execution"].rpartition(":")[2], end["again"]) == ("None", "ExecutionAlreadyExists")
+
+
+def test_every_execution_without_a_name_gets_one(described: dict[str, Any]) -> None:
+    names = {described[key].rpartition(":")[2] for key in ("execution", "again")}
+    assert len(names) == 2
+    assert all(len(name) == 36 for name in names)
 
 
 def test_a_glue_task_waits_for_the_end_of_its_run() -> None:

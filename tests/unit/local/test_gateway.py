@@ -36,6 +36,7 @@ def gateway() -> Gateway:
         glue_runs=named("runs"),
         s3=named("s3"),
         stacks=named("stacks"),
+        functions=named("functions"),
         moto=lambda backend: named(f"moto {backend}"),
         status=lambda: {"pid": 7},
         switchboard=Switchboard(Faults()),

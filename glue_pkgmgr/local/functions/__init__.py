@@ -1,0 +1,1 @@
+"""The stand-in for AWS Lambda: functions of Python zips, each call of one a process of its own."""
