@@ -148,9 +148,11 @@ class Launching:
 
     # --- starting
 
-    def launch(self, wish: Wish, named: str | None, *, queue: timedelta | None, fix: bool) -> Run:
+    def launch(
+        self, wish: Wish, named: str | None, *, attempt: int = 1, queue: timedelta | None, fix: bool
+    ) -> Run:
         """Return a run of a launch; of one that the caller has `named` there may be one already."""
-        return self._started(wish, _launch_of(wish.job, named), named, queue=queue, fix=fix)
+        return self._started(wish, _launch_of(wish.job, named), named, attempt=attempt, queue=queue, fix=fix)
 
     def attempts(
         self, wish: Wish, named: str | None, *, retries: int, queue: timedelta | None, fix: bool
@@ -205,6 +207,47 @@ class Launching:
         )
         self._record_run(launch, launched.run)
         return Run(self._run_services(launch), launched.job, launched.run, launched, launch=launch)
+
+    def workflow(
+        self, wish: Wish, named: str | None, *, machine: str, deadline: timedelta | None
+    ) -> Iterator[Run]:
+        """Yield each run that an execution of the state machine `machine` starts for `wish`."""
+        from glue_pkgmgr.core.workflow import Execution, WorkflowInput
+
+        asked = WorkflowInput(
+            job=wish.job.key,
+            modules=wish.modules
+            if wish.modules is None or isinstance(wish.modules, str)
+            else ",".join(wish.modules),
+            arguments=wish.arguments or {},
+            delivery=_delivery(wish.delivery) if wish.delivery else None,
+        )
+        ends = None if deadline is None else time.monotonic() + deadline.total_seconds()
+        machines, name = self._wiring.state_machines, None if named is None else _launch_of(wish.job, named)
+        execution = machines.start(machine, asked.as_json(), name)
+        self._progress(f"started {execution}")
+        run: Run | None = None
+        for one in verbs.workflow.runs(
+            execution,
+            wish.job.name,
+            machines=machines,
+            jobs=self._wiring.jobs,
+            sleep=time.sleep,
+            jitter=random.random,
+            overdue=lambda: ends is not None and time.monotonic() >= ends,
+        ):
+            if isinstance(one, Execution):
+                # Of a run that failed its own end says more.
+                if one.error and run is not None and run.result is not None and run.result.succeeded:
+                    raise one.failure()
+                return
+            run = Run(self._services_of_others(), one.job, one.id, launch=one.launch_id)
+            yield run
+            self._progress("waiting for the state machine to see it")
+
+    def _services_of_others(self) -> RunServices:
+        """Return the services of a run whose launch is on record where it was made."""
+        return replace(self._run_services(), ended=lambda result: result)
 
     def _taken_up(self, named: str, found: JobRun) -> Run:
         """Return a run that a launch has already, and complete its record, which a killed process left open."""

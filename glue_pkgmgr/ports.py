@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.runtime import GlueRuntime
     from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
     from glue_pkgmgr.core.stack_change import ResourceChange, Stack, StackEvent, StackResource
+    from glue_pkgmgr.core.workflow import Execution
 
 Clock = Callable[[], datetime]
 """The time now, aware UTC."""
@@ -248,6 +249,21 @@ class JobService(Protocol):
 
     def stop(self, job: str, run: JobRunId) -> None:
         """Ask a run to stop. Raises: RemoteError."""
+        ...
+
+
+class StateMachines(Protocol):
+    """Executions of Step Functions in the account of whoever calls."""
+
+    def start(self, machine: str, content: str, name: str | None) -> str:
+        """Start an execution of the state machine called `machine` with the JSON `content`; return its ARN.
+
+        If there is an execution called `name`, it is that one. Raises: RemoteError.
+        """
+        ...
+
+    def describe(self, execution: str) -> Execution:
+        """Return an execution, by its ARN, as it is now. Raises: RemoteError."""
         ...
 
 

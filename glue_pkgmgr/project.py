@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.allowlist import AllowList, Approval
     from glue_pkgmgr.core.built_file import BuiltFile
     from glue_pkgmgr.core.built_project import BuiltProject
+    from glue_pkgmgr.core.function_archive import FunctionArchive
     from glue_pkgmgr.core.job import Delivery, JobRun, LogLine
     from glue_pkgmgr.core.lockfile import Lock, Pin
     from glue_pkgmgr.core.policy import Policy
@@ -60,7 +61,8 @@ if TYPE_CHECKING:
 class Project:
     """The settings of a project and every verb on them. Nothing is contacted before a verb needs it.
 
-    `environ` stands for the process environment: credentials, endpoints, pip's configuration, cache folder.
+    `environ` stands for the process environment: credentials, endpoints, pip's configuration, cache folder. With
+    `locked_only` nothing is resolved: a request is answered from the locks there are.
     """
 
     def __init__(
@@ -70,8 +72,10 @@ class Project:
         environ: Mapping[str, str] | None = None,
         clock: Clock = utc_now,
         progress: Progress = silent,
+        locked_only: bool = False,
     ) -> None:
         self.settings = settings
+        self._locked_only = locked_only
         self._environ = dict(os.environ if environ is None else environ)
         self.clock = clock
         self._progress = progress
@@ -523,6 +527,7 @@ class Project:
         arguments: Mapping[str, str] | None = None,
         followed: bool = True,
         launch_id: str | None = None,
+        attempt: int = 1,
         queue: timedelta | None = None,
         fix: bool = False,
     ) -> Run:
@@ -530,14 +535,15 @@ class Project:
 
         `delivery` defaults to the most private one; `followed` says whether the caller will `follow` the run.
         `launch_id` is any text that names this launch: if it has a run already, that one is returned and nothing
-        is started. `queue` is how long to wait for a place where the job runs as often as it may. `fix` makes the
-        job as the settings say, its script uploaded, if nothing else is wrong.
+        is started; for a later `attempt` one of that attempt counts. `queue` is how long to wait for a place where
+        the job runs as often as it may. `fix` makes the job as the settings say, its script uploaded, if nothing
+        else is wrong.
 
         Raises: NotApproved, NotInstallable, SettingsError and what else `preflight` finds, before the token of
         the run exists; NoCapacity; RemoteError, of which StartUnknown says that a run may be there all the same.
         """
         wish = self._wish(job, modules, delivery, arguments, followed=followed)
-        return self._launching.launch(wish, launch_id, queue=queue, fix=fix)
+        return self._launching.launch(wish, launch_id, attempt=attempt, queue=queue, fix=fix)
 
     def attempts(
         self,
@@ -646,6 +652,91 @@ class Project:
         from glue_pkgmgr.check_up import check_up
 
         return check_up(self.settings.path, self._environ)
+
+    # --- the state machine, and the function that it calls
+
+    def workflow(
+        self,
+        job: str,
+        *,
+        modules: str | None = None,
+        delivery: Delivery | str | None = None,
+        arguments: Mapping[str, str] | None = None,
+        launch_id: str | None = None,
+        deadline: timedelta | None = None,
+    ) -> Iterator[Run]:
+        """Yield each run of `job` that the stack's state machine starts: one, and another if that ran nothing.
+
+        The state machine goes on whether anybody looks or not; take the next run when the one before has ended.
+        `launch_id` is any text that names this execution: if there is one, its runs are yielded.
+
+        Raises: what its function refused the launch with, under its own name; DeadlineExceeded when the execution
+        goes on after `deadline`; SettingsError; RemoteError.
+        """
+        wish = self._wish(job, modules, delivery, arguments)
+        return self._launching.workflow(wish, launch_id, machine=self.settings.stack.name, deadline=deadline)
+
+    def state_machine_definition(
+        self, job: str | None = None, *, function: str | None = None, partition: str = "aws", retries: int = 1
+    ) -> dict[str, Any]:
+        """Return the Step Functions state machine that launches jobs and follows their runs, for `json.dumps`.
+
+        `job` is launched where an execution names none, by default the first of the settings. `function` is that
+        of `function_archive`, by name or ARN; by default it has the name that the stack gives it.
+
+        Raises: SettingsError for an unknown job.
+        """
+        from glue_pkgmgr.infra import state_machine
+
+        return state_machine.definition(
+            self._job(job).key,
+            function or state_machine.function_name(self.settings.stack.name),
+            timeout=max(one.timeout for one in self.settings.jobs.values()),
+            partition=partition,
+            retries=retries,
+        )
+
+    def token_state_machine_definition(
+        self, job: str | None = None, *, seconds: int, partition: str = "aws"
+    ) -> dict[str, Any]:
+        """Return the state machine that needs no function, and keeps a token in its history, for `json.dumps`.
+
+        `seconds` is how long the token lives. Asks CodeArtifact for the address of the approved repository.
+
+        Raises: SettingsError; RemoteError.
+        """
+        from glue_pkgmgr.infra import state_machine
+
+        found, approved = self._job(job), self._wiring.approved
+        return state_machine.token_definition(
+            found.name,
+            domain=approved.domain,
+            owner=approved.owner,
+            endpoint=self._wiring.codeartifact.endpoint(approved),
+            timeout=found.timeout,
+            token_seconds=int(token_lifetime(seconds).total_seconds()),
+            partition=partition,
+        )
+
+    def function_archive(self) -> FunctionArchive:
+        """Return the AWS Lambda function that launches jobs: this package, the settings, allow-list and locks.
+
+        The same files give the same bytes. What is approved or locked later needs it made, and deployed, anew.
+
+        Raises: SettingsError for an absent file; NotApproved for a lock that may not be used.
+        """
+        from glue_pkgmgr.adapters.function_archive import function_archive, project_files
+
+        self._every_lock()
+        if isinstance(self.settings.records, Path):
+            self._warn(["a function keeps no folder: its launches are recorded in S3, below `staging` of the job"])
+        return function_archive(project_files(self.settings))
+
+    def _job(self, name: str | None) -> JobSettings:
+        """Return the job called so, by default the first. Raises: SettingsError."""
+        if name is None and not self.settings.jobs:
+            raise SettingsError("there is no job in the settings; a state machine needs one under [jobs]")
+        return self.settings.job(name or next(iter(self.settings.jobs)))
 
     # --- the stack
 
@@ -857,6 +948,8 @@ class Project:
         policy, locks = self._policy(runtime), self._locks()
 
         def attempt(items: Request) -> Lock | Refusal:
+            if self._locked_only:
+                return verbs.check.of_locks(items, locks, policy)
             self._progress(f"resolving {', '.join(map(str, items))} for Glue {runtime.version}")
             return self._resolution(runtime, locks, may_break).attempt(items)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.adapters.s3 import S3Staging
     from glue_pkgmgr.adapters.sdist import SdistWheels
     from glue_pkgmgr.adapters.simple_index import SimpleIndex
+    from glue_pkgmgr.adapters.step_functions import StepFunctions
     from glue_pkgmgr.adapters.upload import TwineUploader
     from glue_pkgmgr.adapters.uv import UvResolver
     from glue_pkgmgr.core.built_file import BuiltFile
@@ -161,6 +162,14 @@ class Wiring:
         # A start is asked for once: sent again after a lost answer it may be a second run.
         starting = self.clients.client("glue", read_seconds=_START_SECONDS, attempts=1)
         return GlueJobs(self.clients.client("glue"), starting)
+
+    @cached_property
+    def state_machines(self) -> StepFunctions:
+        from glue_pkgmgr.adapters.step_functions import StepFunctions
+
+        clients = self.clients
+        region = self._settings.codeartifact.region
+        return StepFunctions(clients.client("stepfunctions"), clients.client("sts"), region)
 
     @cached_property
     def logs(self) -> CloudWatchLogs:

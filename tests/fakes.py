@@ -20,6 +20,7 @@ from glue_pkgmgr.core.repository import OriginControls, RepositoryAddress, Repos
 from glue_pkgmgr.core.request import Request
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.core.simple_api import IndexFile, IndexPage
+from glue_pkgmgr.core.workflow import Execution
 from glue_pkgmgr.errors import IndexAccessError, NoCapacity, NotInstallable, RemoteError
 from glue_pkgmgr.ports import Asset, CopyRefusal, NoAnswer, NotCopied, PackageIndex, ResolvedRelease, VisibleIndex
 
@@ -367,6 +368,24 @@ class FakeJobs:
 
     def stop(self, job: str, run: JobRunId) -> None:
         self.stopped.append(run)
+
+
+@dataclass
+class FakeStateMachines:
+    """Executions that are, one after the other each time one is looked at, what `ends` has; the last stays.
+
+    `started` tells what was started: state machine, content and name.
+    """
+
+    ends: list[Execution] = field(default_factory=list)
+    started: list[tuple[str, str, str | None]] = field(default_factory=list)
+
+    def start(self, machine: str, content: str, name: str | None) -> str:
+        self.started.append((machine, content, name))
+        return f"arn:aws:states:us-east-1:111122223333:execution:{machine}:{name or len(self.started)}"
+
+    def describe(self, execution: str) -> Execution:
+        return replace(self.ends.pop(0) if len(self.ends) > 1 else self.ends[0], arn=execution)
 
 
 @dataclass

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs import stack_plan as stack_plan
     from glue_pkgmgr.verbs import start as start
     from glue_pkgmgr.verbs import withdraw as withdraw
+    from glue_pkgmgr.verbs import workflow as workflow
 
 
 def __getattr__(name: str) -> object:

@@ -13,11 +13,11 @@ from glue_pkgmgr.core.lock_faults import ending, unusable_pins
 from glue_pkgmgr.core.lockfile import Lock, Pin
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.core.policy import Policy
-from glue_pkgmgr.core.request import Request, RequestItem
+from glue_pkgmgr.core.request import Request, RequestItem, parse_items
 from glue_pkgmgr.core.runtime import GlueRuntime
 from glue_pkgmgr.core.withdrawal import Withdrawal
 from glue_pkgmgr.errors import EXIT_DONE, GluePkgmgrError, NotApproved, NotInstallable
-from glue_pkgmgr.verbs.resolve import Refusal
+from glue_pkgmgr.verbs.resolve import Obstacle, Refusal
 
 _ALIKE = 0.75  # of `difflib`: names a typing slip or two apart
 
@@ -127,6 +127,50 @@ def fitting_lock(request: Request, locks: Iterable[Lock], policy: Policy) -> Loc
         if fits and not unusable_pins(lock, policy):
             return lock
     return None
+
+
+def of_locks(request: Request, locks: Iterable[Lock], policy: Policy) -> Lock | Refusal:
+    """Return the smallest usable lock for the Glue version that has all of `request`, or why none has.
+
+    For where nothing can be resolved: whoever asks for part of a bundle gets all of that bundle, which is what was
+    reviewed and tried together.
+    """
+    usable = [
+        one for one in locks if one.runtime.version == policy.runtime.version and not unusable_pins(one, policy)
+    ]
+    having = [one for one in usable if all(_has(one, item) for item in request)]
+    if having:
+        return min(having, key=lambda lock: (len(lock.installed), lock.request))
+    return Refusal(
+        request=request,
+        glue_version=policy.runtime.version,
+        obstacles=tuple(
+            Obstacle(project=item.project, chain=(item.project,), told=_not_locked(item, usable), decisive=True)
+            for item in request
+            if not any(_has(one, item) for one in usable)
+        ),
+        explanation="no one lock has all of it: nothing is resolved here, so a bundle has to ask for it all"
+        if usable
+        else f"there is no usable lock for Glue {policy.runtime.version}",
+    )
+
+
+def _has(lock: Lock, item: RequestItem) -> bool:
+    """Whether a job with `lock` has what `item` asks for: installed by it, or of the Glue image."""
+    pin = lock.pin(item.project)
+    version = pin.version if pin else lock.runtime.preinstalled.get(item.project)
+    if version is None or not item.specifier.contains(version, prereleases=True):
+        return False
+    asked = {extra for one in parse_items(lock.request) if one.project == item.project for extra in one.extras}
+    return asked.issuperset(item.extras)
+
+
+def _not_locked(item: RequestItem, usable: Sequence[Lock]) -> str:
+    there = sorted({pin.version for lock in usable if (pin := lock.pin(item.project))})
+    advice = "; add it to a bundle, run `glue-pkgmgr lock`, and deploy again"
+    if not there:
+        return f"no lock has it{advice}"
+    return f"the locks have {', '.join(map(str, there))}, not {item}{advice}"
 
 
 def _pins_of_locks(items: Request, locks: Iterable[Lock], policy: Policy) -> dict[ProjectName, Pin]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -13,16 +14,18 @@ from packaging.version import Version
 
 from glue_pkgmgr.adapters.records import RecordFolder
 from glue_pkgmgr.core.allowlist import AllowList
-from glue_pkgmgr.core.job import Delivery, JobRunState
+from glue_pkgmgr.core.job import LAUNCH_ID, Delivery, JobRun, JobRunState
+from glue_pkgmgr.core.launch_id import launch_id
 from glue_pkgmgr.core.lockfile import lock_to_toml
 from glue_pkgmgr.core.names import project_name
 from glue_pkgmgr.core.record import LaunchRecord
 from glue_pkgmgr.core.runtime import glue_runtime
-from glue_pkgmgr.errors import NoCapacity, NotApproved, NotInstallable, SettingsError
+from glue_pkgmgr.core.workflow import Execution, ExecutionStatus
+from glue_pkgmgr.errors import NoCapacity, NotApproved, NotInstallable, RemoteError, SettingsError
 from glue_pkgmgr.project import Project
 from glue_pkgmgr.verbs.mirrored import Unlocked
 from glue_pkgmgr.wiring import Wiring
-from tests.fakes import FakeCodeArtifact, FakeIndex, FakeJobs, FakeStaging
+from tests.fakes import FakeCodeArtifact, FakeIndex, FakeJobs, FakeLogs, FakeStaging, FakeStateMachines
 from tests.unit.verbs.locks import approval, lock, pin, wheel_name
 
 SETTINGS = """\
@@ -392,3 +395,50 @@ def test_pruning_needs_a_lock_of_every_bundle(launching: Project) -> None:
         with pytest.raises(SettingsError, match="lock"):
             refused()
     assert launching._wiring.codeartifact.events == []
+
+
+# by a state machine
+
+
+def by_state_machine(launching: Project, *ends: Execution) -> FakeStateMachines:
+    """Return what stands for Step Functions, where an execution has a run that succeeds."""
+    machines = FakeStateMachines(list(ends))
+    vars(launching._wiring)["state_machines"] = machines
+    return machines
+
+
+EXECUTED = "arn:aws:states:us-east-1:111122223333:execution:glue-pkgmgr:1"
+
+
+def test_a_state_machine_is_asked_with_the_words_of_its_contract(launching: Project) -> None:
+    refused = Execution(arn="", status=ExecutionStatus.FAILED, error="NotApproved", cause="acme is not approved")
+    machines = by_state_machine(launching, refused)
+    with pytest.raises(NotApproved, match=f"{EXECUTED} ended in FAILED: acme is not approved"):
+        list(launching.workflow("taxi", modules="acme", arguments={"YEAR": "2024"}, delivery="wheels"))
+    ((machine, content, name),) = machines.started
+    assert (machine, name) == (launching.settings.stack.name, None)
+    assert json.loads(content) == {
+        "job": "taxi",
+        "pythonmodules": "acme",
+        "arguments": {"YEAR": "2024"},
+        "delivery": "wheels",
+    }
+
+
+def test_a_name_of_a_launch_is_the_name_of_its_execution(launching: Project) -> None:
+    machines = by_state_machine(launching, Execution(arn="", status=ExecutionStatus.ABORTED))
+    for _ in range(2):
+        with pytest.raises(RemoteError, match="ended in ABORTED"):
+            list(launching.workflow("taxi", launch_id="nightly 2026-11-22"))
+    assert {name for _, _, name in machines.started} == {launch_id("taxi-job", "nightly 2026-11-22")}
+
+
+def test_the_run_of_an_execution_is_on_record_where_it_was_launched_only(launching: Project) -> None:
+    by_state_machine(launching, Execution(arn="", status=ExecutionStatus.SUCCEEDED))
+    jobs = launching._wiring.jobs
+    jobs.start("taxi-job", {LAUNCH_ID: launch_id("taxi-job", EXECUTED)})
+    jobs.script = lambda job, run: JobRun(job=job, id=run, state=JobRunState.SUCCEEDED)
+    vars(launching._wiring).update(logs=FakeLogs())
+    for run in launching.workflow("taxi"):
+        assert run.wait().succeeded
+    assert records(launching) == []

@@ -16,7 +16,7 @@ from glue_pkgmgr.core.policy import Policy
 from glue_pkgmgr.core.request import Request, parse_request
 from glue_pkgmgr.core.runtime import glue_runtime
 from glue_pkgmgr.errors import IndexAccessError, NotApproved, NotInstallable
-from glue_pkgmgr.verbs.check import Checked, check
+from glue_pkgmgr.verbs.check import Checked, check, of_locks
 from glue_pkgmgr.verbs.resolve import MissingApproval, Refusal
 from tests.unit.verbs.locks import approval, lock, pin, policy
 
@@ -239,3 +239,60 @@ def test_what_the_closure_replaces_in_the_image_is_told() -> None:
     assert [(one.project, str(one.before), str(one.after)) for one in checked.replaced] == [
         ("idna", "3.11", "3.12")
     ]
+
+
+# where nothing can be resolved
+
+
+def from_locks(text: str, *locks: Lock, rules: Policy | None = None) -> Lock | Refusal:
+    return of_locks(parse_request(text), locks, rules or policy("acme==1.0", "dep==2.0", "other==3.0"))
+
+
+BUNDLE = lock(pin("acme==1.0"), pin("dep==2.0", wanted_by=("acme",)), request=("acme==1.0",))
+LARGER = lock(
+    pin("acme==1.0"),
+    pin("dep==2.0", wanted_by=("acme",)),
+    pin("other==3.0"),
+    request=("acme[fast]", "other"),
+)
+
+
+def test_a_request_gets_the_smallest_lock_that_has_it_all() -> None:
+    assert from_locks("acme", LARGER, BUNDLE) is BUNDLE
+    assert from_locks("acme>=1,other", LARGER, BUNDLE) is LARGER
+    assert from_locks("dep==2.0", LARGER, BUNDLE) is BUNDLE
+
+
+def test_what_the_image_brings_needs_no_pin() -> None:
+    assert from_locks(f"acme,boto3=={IMAGE_BOTO3}", BUNDLE) is BUNDLE
+
+
+def test_an_extra_is_there_only_where_the_lock_was_made_with_it() -> None:
+    assert from_locks("acme[fast]", BUNDLE, LARGER) is LARGER
+    assert isinstance(from_locks("acme[fast]", BUNDLE), Refusal)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("other", "other: no lock has it; add it to a bundle"),
+        ("acme==2.0", "acme: the locks have 1.0, not acme==2.0"),
+    ],
+)
+def test_what_no_lock_has_is_refused_with_the_item(text: str, told: str) -> None:
+    refused = from_locks(text, BUNDLE)
+    assert isinstance(refused, Refusal)
+    assert isinstance(refused.error(), NotInstallable)
+    assert told in str(refused.error())
+
+
+def test_what_two_locks_have_between_them_is_refused() -> None:
+    refused = from_locks("acme,other", BUNDLE, lock(pin("other==3.0"), request=("other",)))
+    assert isinstance(refused, Refusal)
+    assert "no one lock has all of it" in str(refused.error())
+
+
+def test_locks_of_other_glue_versions_and_those_nobody_approves_any_more_do_not_count() -> None:
+    elsewhere = lock(pin("acme==1.0"), request=("acme",), glue="5.0")
+    assert isinstance(from_locks("acme", elsewhere), Refusal)
+    assert isinstance(from_locks("acme", BUNDLE, rules=policy("acme==1.0")), Refusal)

@@ -1,0 +1,1 @@
+"""What runs in AWS Lambda, a module for each function."""
