@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
+from glue_pkgmgr.core.function_archive import HANDLER, MEMORY, RUNTIME, SECONDS
 from glue_pkgmgr.infra.expressions import (
     Json,
     Resources,
@@ -14,20 +16,21 @@ from glue_pkgmgr.infra.expressions import (
     get,
     ref,
     resource,
+    s3_arn,
     service_trust,
     sub,
 )
 from glue_pkgmgr.infra.network import function_security_group, subnet_ids
-from glue_pkgmgr.infra.plan import Place, PlannedJob, StackPlan
+from glue_pkgmgr.infra.plan import Place, StackPlan
 from glue_pkgmgr.infra.roles import launching_statements, role_resource
+from glue_pkgmgr.infra.state_machine import definition, function_name
 from glue_pkgmgr.infra.watch import alarm, log_group
 
 FUNCTION_ARCHIVE = "FunctionArchive"
 """The parameter that names the zip of the function, below `StackPlan.archive`: empty until it is there."""
 
 _HAS_ARCHIVE = "HasFunctionArchive"
-_TIMEOUT = 300  # seconds
-_MEMORY = 1024  # MB
+_NO_TIMEOUT = timedelta(hours=8)  # Source: AWS Glue Developer Guide, "Adding jobs": 480 minutes
 
 
 def workflow_parameters(plan: StackPlan) -> Json:
@@ -61,12 +64,12 @@ def workflow_resources(plan: StackPlan) -> Resources:
     if archive is None:
         return {}
     made: Resources = {
-        "FunctionLog": log_group(plan, f"/aws/lambda/{function_name(plan)}"),
+        "FunctionLog": log_group(plan, f"/aws/lambda/{function_name(plan.name)}"),
         "FunctionRole": _function_role(plan),
         "Function": _function(plan, archive),
         "StateMachineLog": log_group(plan, f"/aws/vendedlogs/states/{plan.name}"),
         "StateMachineRole": _state_machine_role(plan),
-        "StateMachine": _state_machine(plan, plan.jobs[0]),
+        "StateMachine": _state_machine(plan),
         "FailedWorkflowsAlarm": alarm(
             plan,
             f"{plan.name}-workflows",
@@ -88,24 +91,19 @@ def _but_type(one: Json) -> Json:
 # --- the function
 
 
-def function_name(plan: StackPlan) -> str:
-    """Return the name of the function."""
-    return f"{plan.name}-launch"
-
-
 def _function(plan: StackPlan, archive: Place) -> Json:
     made = resource(
         "AWS::Lambda::Function",
         {
-            "FunctionName": function_name(plan),
+            "FunctionName": function_name(plan.name),
             "Description": "Checks a request, mints a token and starts a job run; returns no token",
-            "Runtime": "python3.13",
+            "Runtime": RUNTIME,
             "Architectures": ["x86_64"],
-            "Handler": "glue_pkgmgr.functions.launch.handler",
+            "Handler": HANDLER,
             "Code": {"S3Bucket": archive.bucket, "S3Key": sub(f"{archive.prefix}${{{FUNCTION_ARCHIVE}}}")},
             "Role": get("FunctionRole", "Arn"),
-            "Timeout": _TIMEOUT,
-            "MemorySize": _MEMORY,
+            "Timeout": SECONDS,
+            "MemorySize": MEMORY,
             "TracingConfig": {"Mode": "Active"},
             "LoggingConfig": {"LogFormat": "Text", "LogGroup": ref("FunctionLog")},
             "VpcConfig": {"SubnetIds": subnet_ids(plan), "SecurityGroupIds": [function_security_group()]},
@@ -122,6 +120,7 @@ def _function_role(plan: StackPlan) -> Json:
     interfaces = arn("ec2", "*/*")
     statements = [
         *launching_statements(plan),
+        *([] if plan.records else _records_below_staging(plan)),
         allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], [get("FunctionLog", "Arn")]),
         _tracing(),
         # Source: AWS Lambda Developer Guide, "Giving Lambda functions access to resources in an Amazon VPC".
@@ -129,6 +128,12 @@ def _function_role(plan: StackPlan) -> Json:
         allow("LookAround", ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"], ["*"]),
     ]
     return role_resource(plan, plan.role_name("function"), service_trust("lambda.amazonaws.com"), statements)
+
+
+def _records_below_staging(plan: StackPlan) -> list[Json]:
+    """Return what keeps records where the function does by itself; staging is listed by others' leave."""
+    places = sorted({job.staging.below("records/launches/*") for job in plan.jobs})
+    return [allow("KeepRecords", ["s3:GetObject", "s3:PutObject"], [s3_arn(place) for place in places])]
 
 
 def _tracing() -> Json:
@@ -139,13 +144,13 @@ def _tracing() -> Json:
 # --- the state machine
 
 
-def _state_machine(plan: StackPlan, job: PlannedJob) -> Json:
+def _state_machine(plan: StackPlan) -> Json:
     return resource(
         "AWS::StepFunctions::StateMachine",
         {
             "StateMachineName": plan.name,
             "StateMachineType": "STANDARD",
-            "DefinitionString": json.dumps(_definition(job, plan.partition), separators=(",", ":")),
+            "DefinitionString": json.dumps(_definition(plan), separators=(",", ":")),
             "DefinitionSubstitutions": {"Function": get("Function", "Arn")},
             "RoleArn": get("StateMachineRole", "Arn"),
             "TracingConfiguration": {"Enabled": True},
@@ -159,39 +164,9 @@ def _state_machine(plan: StackPlan, job: PlannedJob) -> Json:
     )
 
 
-def _definition(job: PlannedJob, partition: str) -> Json:
-    """Return a small definition: launch, wait, look, end."""
-    look: Json = {
-        "Type": "Task",
-        "Resource": f"arn:{partition}:states:::aws-sdk:glue:getJobRun",
-        "Parameters": {"JobName": job.wanted.name, "RunId.$": "$.JobRunId"},
-        # No more than this: the arguments of a run may hold a token.
-        "ResultSelector": {"State.$": "$.JobRun.JobRunState"},
-        "ResultPath": "$.Run",
-        "Next": "Ended?",
-    }
-    running = [
-        {"Variable": "$.Run.State", "StringEquals": state}
-        for state in ("STARTING", "RUNNING", "STOPPING", "WAITING")
-    ]
-    return {
-        "StartAt": "Launch",
-        "States": {
-            "Launch": {"Type": "Task", "Resource": "${Function}", "Next": "Wait"},
-            "Wait": {"Type": "Wait", "Seconds": 20, "Next": "Look"},
-            "Look": look,
-            "Ended?": {
-                "Type": "Choice",
-                "Choices": [
-                    {"Variable": "$.Run.State", "StringEquals": "SUCCEEDED", "Next": "Succeeded"},
-                    {"Or": running, "Next": "Wait"},
-                ],
-                "Default": "Failed",
-            },
-            "Succeeded": {"Type": "Succeed"},
-            "Failed": {"Type": "Fail", "Error": "JobRunFailed", "Cause": "see glue-pkgmgr runs"},
-        },
-    }
+def _definition(plan: StackPlan) -> Json:
+    longest = max((job.wanted.timeout or _NO_TIMEOUT for job in plan.jobs), default=_NO_TIMEOUT)
+    return definition(plan.jobs[0].key, "${Function}", timeout=longest, partition=plan.partition)
 
 
 def _state_machine_role(plan: StackPlan) -> Json:
@@ -208,7 +183,6 @@ def _state_machine_role(plan: StackPlan) -> Json:
     ]
     statements = [
         allow("Launch", ["lambda:InvokeFunction"], [get("Function", "Arn")]),
-        allow("Look", ["glue:GetJobRun"], [arn("glue", f"job/{job.wanted.name}") for job in plan.jobs]),
         allow("DeliverLogs", delivery, ["*"]),
         _tracing(),
     ]
