@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from glue_pkgmgr.cli.follow import Followed, Waiting, follow
 from glue_pkgmgr.cli.help_text import examples
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs.preflight import Preflight
 
 
+_GLUE, _STEP_FUNCTIONS = "glue", "stepfunctions"
+
+
 @click.command(
     "launch",
     short_help="Start a job with exactly the locked releases, and follow it.",
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
         "glue-pkgmgr launch taxi",
         "glue-pkgmgr launch taxi --arg YEAR=2024 --no-wait",
         "glue-pkgmgr launch taxi --modules boto3,polars==1.30.0 --delivery wheels",
+        "glue-pkgmgr launch taxi --via stepfunctions",
     ),
 )
 @click.argument("job")
@@ -43,6 +48,13 @@ if TYPE_CHECKING:
     type=click.Choice([delivery.value for delivery in Delivery]),
     metavar="D",
     help="requirements, wheels or index; by default the most private way that fits.",
+)
+@click.option(
+    "--via",
+    type=click.Choice([_GLUE, _STEP_FUNCTIONS]),
+    default=_GLUE,
+    metavar="W",
+    help="glue, or stepfunctions: the job's state machine launches it.",
 )
 @click.option("--arg", "given", multiple=True, metavar="K=V", help="Argument of the job; repeatable.")
 @click.option(
@@ -66,6 +78,7 @@ def command(
     job: str,
     modules: str | None,
     delivery: str | None,
+    via: str,
     given: tuple[str, ...],
     launch_id: str | None,
     queue: str | None,
@@ -86,6 +99,10 @@ def command(
         raise click.UsageError(
             "--timeout and --stop-on-interrupt are for a run that is followed: leave out --no-wait"
         )
+    if via == _STEP_FUNCTIONS and (queue or fix or _is_given("retries")):
+        raise click.UsageError(
+            "--queue, --fix and --retries are not for a state machine, which waits and tries again by itself"
+        )
     waiting = Waiting.of(timeout)
     wish: dict[str, Any] = {"modules": modules, "delivery": delivery, "arguments": _arguments(given), "fix": fix}
     once: dict[str, Any] = {"launch_id": launch_id, "queue": parse_duration(queue) if queue else None}
@@ -93,13 +110,22 @@ def command(
     if dry_run:
         return _findings(session, job, project.preflight(job, **wish, followed=not no_wait))
     began = time.monotonic()
+    runs: Iterator[Run]
+    if via == _STEP_FUNCTIONS:
+        session.left_behind = "the execution goes on, if it was started"
+        del wish["fix"]
+        runs = project.workflow(job, **wish, launch_id=launch_id, deadline=waiting.left())
+    elif no_wait:
+        runs = iter([project.launch(job, **wish, **once, followed=False)])
+    else:
+        runs = project.attempts(job, retries=retries, **wish, **once)
     if no_wait:
-        run = project.launch(job, **wish, **once, followed=False)
+        run = next(runs)
         session.output.result(_data(run, time.monotonic() - began), run.id)
-        told = "accepted" if run.launched else "it is there already"
+        told = "accepted" if run.launched or via == _STEP_FUNCTIONS else "it is there already"
         session.output.progress(f"{told}; follow it with `glue-pkgmgr logs --follow {run.id}`")
         return EXIT_DONE
-    for run in project.attempts(job, retries=retries, **wish, **once):
+    for run in runs:
         accepted = time.monotonic() - began
         followed = _follow(session, run, waiting.left(), stop=stop_on_interrupt)
         began = time.monotonic()
@@ -111,6 +137,11 @@ def command(
         session.output.quote("the end of its log:", [line.text for line in followed.unseen])
         session.output.conclude(result.sentence)
     return result.exit_status
+
+
+def _is_given(option: str) -> bool:
+    """Whether the option is on the command line of this call."""
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 
 def _follow(session: Session, run: Run, left: timedelta | None, *, stop: bool) -> Followed:

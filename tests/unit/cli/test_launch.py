@@ -67,6 +67,11 @@ class LaunchingProject:
 
         return attempts(start, retries=retries, progress=lambda text: None)
 
+    def workflow(self, job, **asked):
+        self.asked = {"job": job, "workflow": True, **asked}
+        for state in self.states:
+            yield LaunchedRun(self, state)
+
 
 class LaunchedRun(Run):
     """A run that is followed without AWS, and ends in `state`."""
@@ -353,3 +358,41 @@ def test_a_run_that_cannot_be_stopped_is_told_to_go_on(project, capsys):
     project(launching)
     assert main(["-q", "launch", "taxi", "--stop-on-interrupt"]) == 130
     assert "the run goes on: could not stop jr_1" in capsys.readouterr().err
+
+
+# by a state machine
+
+
+def test_a_state_machine_is_asked_for_what_was_typed_and_its_run_followed(project, capsys):
+    made = project(LaunchingProject(JobRunState.FAILED, JobRunState.SUCCEEDED))
+    words = ["--modules", "boto3", "--arg", "WEEK=12", "--delivery", "wheels", "--launch-id", "nightly"]
+    assert main(["launch", "taxi", "--via", "stepfunctions", *words]) == 0
+    assert made.asked == {
+        "job": "taxi",
+        "workflow": True,
+        "modules": "boto3",
+        "arguments": {"WEEK": "12"},
+        "delivery": "wheels",
+        "launch_id": "nightly",
+        "deadline": None,
+    }
+
+
+@pytest.mark.parametrize(("state", "status"), [(JobRunState.FAILED, 7), (JobRunState.STOPPED, 8)])
+def test_the_exit_status_of_a_state_machines_run_is_that_of_any_run(project, state, status):
+    project(LaunchingProject(state))
+    assert main(["launch", "taxi", "--via", "stepfunctions"]) == status
+
+
+def test_nobody_has_to_wait_for_a_state_machine_once_its_run_is_there(project, capsys):
+    project(LaunchingProject())
+    assert main(["launch", "taxi", "--via", "stepfunctions", "--no-wait"]) == 0
+    assert capsys.readouterr().out == "jr_1\n"
+
+
+@pytest.mark.parametrize("words", [["--queue", "30m"], ["--fix"], ["--retries", "1"]])
+def test_what_a_state_machine_does_by_itself_is_not_asked_of_it(project, capsys, words):
+    made = project(LaunchingProject())
+    assert main(["launch", "taxi", "--via", "stepfunctions", *words]) == 2
+    assert made.asked == {}
+    assert "are not for a state machine" in capsys.readouterr().err
