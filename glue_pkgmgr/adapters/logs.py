@@ -71,6 +71,10 @@ class CloudWatchReader:
         self._prefix = run.log_streams or run.id
         self._executors = executors
         since = run.started or datetime.fromtimestamp(0, UTC)
+        if run.started and run.log_streams is None:
+            # Its first line may be older than its start, by another clock or by the rounding of one. Streams
+            # that a job names itself hold the lines of other runs as well.
+            since -= _LOOK_BACK
         self._groups = [_Group(stream, f"{run.log_group}/{stream}", since) for stream in _STREAMS]
         self.trouble: str | None = None
 

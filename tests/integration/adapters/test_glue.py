@@ -329,10 +329,17 @@ def test_a_run_whose_streams_have_a_prefix_of_their_own_is_read(aws: Clients) ->
     client = aws.client("logs")
     write(client, "jr_d", "output", (1, "by prefix"), suffix="")
     client.create_log_stream(logGroupName="/jr_d/output", logStreamName="taxi-driver")
-    events = [{"timestamp": int(STARTED.timestamp() * 1000), "message": "mine"}]
+    start = int(STARTED.timestamp() * 1000)
+    events = [{"timestamp": start - 1, "message": "of the run before"}, {"timestamp": start, "message": "mine"}]
     client.put_log_events(logGroupName="/jr_d/output", logStreamName="taxi-driver", logEvents=events)
     run = replace(job_run("jr_d"), log_streams="taxi")
     assert shown(CloudWatchLogs(client).open(run).read()) == ["output: mine"]
+
+
+def test_a_line_that_is_older_than_its_run_by_another_clock_is_read(aws: Clients) -> None:
+    client = aws.client("logs")
+    write(client, "jr_g", "output", (-1500, "first"), (1, "second"))
+    assert shown(CloudWatchLogs(client).open(job_run("jr_g")).read()) == ["output: first", "output: second"]
 
 
 def test_lines_of_one_event_are_lines_and_a_huge_one_is_harmless(aws: Clients) -> None:
