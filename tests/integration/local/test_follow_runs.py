@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,6 +18,7 @@ from glue_pkgmgr.local.state import StandIn
 from glue_pkgmgr.project import Project
 from glue_pkgmgr.run import Run
 from glue_pkgmgr.settings import Settings, load_settings
+from glue_pkgmgr.verbs import follow
 from tests.stand_in import sample_settings
 
 ENDS = [state for state in JobRunState if state.outcome is not None]
@@ -177,3 +179,63 @@ def test_coroutines_follow_a_crowd_with_one_page_for_all(
     assert asyncio.run(wait()) == [True] * 16
     assert calls.count("GetJobRun") <= 2
     assert len(calls) <= 30
+
+
+CROWD = 200
+HURRY = 8
+
+
+def test_two_hundred_runs_are_followed_at_once_within_the_rates_and_none_is_lost(
+    shared: Project, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two hundred logs take minutes at the rate that AWS grants; how that is kept to does not depend on the rate.
+    logs = follow._LOG_RATE * HURRY
+    monkeypatch.setattr(follow, "_LOG_RATE", logs)
+    project = Project(
+        shared.settings, environ=stand_in.environment({"PATH": "", "HOME": str(shared.settings.root)})
+    )
+    runs = start_crowd(project, stand_in)
+    told: dict[str, list[JobRun | LogLine]] = {run.id: [] for run in runs}
+
+    def watch(run: Run) -> None:
+        for event in run.follow(timedelta(minutes=4)):
+            told[run.id].append(event)
+
+    async def await_all(runs: list[Run]) -> None:
+        async def collect(run: Run) -> None:
+            async for event in run.afollow(timedelta(minutes=4)):
+                told[run.id].append(event)
+
+        await asyncio.gather(*map(collect, runs))
+
+    stand_in.switches.forget_calls()
+    began = time.monotonic()
+    threads = [threading.Thread(target=watch, args=[run]) for run in runs[::2]]
+    for thread in threads:
+        thread.start()
+    asyncio.run(await_all(runs[1::2]))
+    for thread in threads:
+        thread.join()
+    took, calls = time.monotonic() - began, stand_in.switches.calls()
+
+    for number, run in enumerate(runs):
+        events = told[run.id]
+        assert texts(events) == [f"run {number}", "line 1", "line 2", "line 3"]
+        ends = [event.state for event in events if isinstance(event, JobRun) and event.state.outcome is not None]
+        assert ends == [ENDS[number % len(ENDS)]]
+        assert run.result is not None
+    assert set(calls) <= {"glue:GetJobRun", "glue:GetJobRuns", "logs:FilterLogEvents"}
+    states = sum(count.count for name, count in calls.items() if name.startswith("glue:"))
+    assert states <= follow._STATE_RATE * took + follow._STATE_BURST
+    assert calls["logs:FilterLogEvents"].count <= logs * took + follow._LOG_BURST
+
+
+def start_crowd(project: Project, stand_in: StandIn) -> list[Run]:
+    """Start runs that end one after the other, in every state, with lines of their own in their logs."""
+    runs = []
+    for number in range(CROWD):
+        lasts = 3 + number % 16  # seconds
+        end = f"run:end={ENDS[number % len(ENDS)]}"
+        with stand_in.switches.faults(end, f"run:running={lasts}s", f"run:line=run {number}", "run:lines=3"):
+            runs += start(project)
+    return runs
