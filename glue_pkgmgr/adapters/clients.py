@@ -47,6 +47,29 @@ class RemoteRefusal(RemoteError):
         return self.code in _ABSENT
 
 
+class _Withheld(bytes):
+    """A body that is not shown: with logging at DEBUG, botocore writes all it sends and gets into the log.
+
+    A new token is in one, and the arguments of a run or its requirements file may hold it.
+    """
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+    __str__ = __repr__
+
+
+def _withhold_request(params: dict[str, Any], **_: object) -> None:
+    if isinstance(params.get("body"), str | bytes):
+        body = params["body"]
+        params["body"] = _Withheld(body.encode() if isinstance(body, str) else body)
+
+
+def _withhold_answer(response_dict: dict[str, Any], **_: object) -> None:
+    if isinstance(response_dict.get("body"), bytes):
+        response_dict["body"] = _Withheld(response_dict["body"])
+
+
 class Clients:
     """Makes boto3 clients of one region, each once.
 
@@ -101,13 +124,16 @@ class Clients:
             if self._session is None:
                 self._session = self._new_session()
             self._services.add(service)
-            return self._session.create_client(
+            client = self._session.create_client(
                 service, region_name=self._region, endpoint_url=self.endpoint_url(service), config=config
             )
         except (BotoCoreError, ValueError) as e:  # ValueError: an endpoint that is no URL
             raise SettingsError(
                 f"cannot make an AWS client for {service}: {e}; check AWS_* in the environment"
             ) from e
+        client.meta.events.register("before-call", _withhold_request)
+        client.meta.events.register("before-parse", _withhold_answer)
+        return client
 
     def _new_session(self) -> Any:
         # Not through boto3, which makes the same clients and takes as long again to load what nothing here uses.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -168,6 +169,21 @@ def test_a_full_job_is_no_capacity_until_there_is_a_place(world: World) -> None:
             time.sleep(0.05)
         world.project.stop(last.id)
         assert waiting.result(timeout=120).id not in (None, last.id)
+
+
+def test_no_log_holds_a_token_not_even_what_botocore_tells_at_debug(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        for delivery in ("requirements", "index"):
+            run = world.project.launch("taxi", delivery=delivery)
+            world.project.status(run.id)
+    (given,) = (one["Arguments"] for one in world.runs(run.launch))
+    token = given["--python-modules-installer-option"].partition("aws:")[2].partition("@")[0]
+    assert len(token) == 1024
+    assert "GetAuthorizationToken" in caplog.text
+    assert token not in caplog.text
+    assert "index-url" not in caplog.text  # a requirements file has its own token
 
 
 # Before the start
