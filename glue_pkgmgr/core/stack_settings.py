@@ -25,6 +25,8 @@ _KEY = re.compile(rf"{_ARN}kms:(?P<region>[a-z0-9-]+):\d{{12}}:key/[A-Za-z0-9-]+
 _BOUNDARY = re.compile(rf"{_ARN}iam::(\d{{12}}|aws):policy/[\w+=,.@/-]+", re.ASCII)
 _PRINCIPAL = re.compile(rf"{_ARN}iam::\d{{12}}:(role|user)/[\w+=,.@/-]+", re.ASCII)
 _LARGEST, _SMALLEST = 16, 27  # prefix lengths: a VPC is /16 to /28, and two subnets of /28 have to fit
+# Source: RFC 1918, and RFC 6598 for the last; Amazon VPC User Guide, "VPC CIDR blocks".
+_PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 _MOST_TAGS, _LONGEST_KEY, _LONGEST_VALUE = 50, 128, 256
 
 # Source: CloudWatch Logs API, PutRetentionPolicy, `retentionInDays`.
@@ -140,9 +142,9 @@ def subnets_of(cidr: str) -> tuple[str, str]:
         raise SettingsError(f"cidr: {cidr!r} is not an IPv4 network such as 10.0.0.0/24: {e}") from e
     if not _LARGEST <= network.prefixlen <= _SMALLEST:
         raise SettingsError(f"cidr: {cidr} is a /{network.prefixlen}; two subnets of a VPC need /16 to /27")
-    if not network.is_private:
+    if not any(network.subnet_of(private) for private in _PRIVATE):
         raise SettingsError(
-            f"cidr: {cidr} are public addresses; take some of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
+            f"cidr: {cidr} is not within {', '.join(map(str, _PRIVATE))}: it would hide other addresses"
         )
     first, second = network.subnets()
     return str(first), str(second)

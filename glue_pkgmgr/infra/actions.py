@@ -18,6 +18,10 @@ OBJECTS = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:Put
 LOGS = ("logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
 """What a job run does with its log groups. Source: AWS Glue Developer Guide, "Logging for AWS Glue jobs"."""
 
-START = ("glue:GetJob", "glue:StartJobRun")
-WATCH = ("glue:GetJobRun", "glue:GetJobRuns")
+LOOK_FOR_RELEASES = ("codeartifact:ListPackageVersionAssets", "codeartifact:ListPackageVersions")
+"""What a launch calls to see whether every locked file is in the approved repository."""
+
+START = ("glue:StartJobRun",)
+WATCH = ("glue:GetJob", "glue:GetJobRun", "glue:GetJobRuns")
 STOP = ("glue:BatchStopJobRun",)
+"""What is called to start a run, to look on, to end one."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from glue_pkgmgr.core.stack_settings import subnets_of
-from glue_pkgmgr.infra.actions import CATALOG, LOGS, OBJECTS, START, WATCH
+from glue_pkgmgr.infra.actions import CATALOG, LOGS, LOOK_FOR_RELEASES, OBJECTS, START, WATCH
 from glue_pkgmgr.infra.expressions import (
     ACCOUNT,
     Json,
@@ -22,7 +22,7 @@ from glue_pkgmgr.infra.expressions import (
     sub,
 )
 from glue_pkgmgr.infra.key import key_arn
-from glue_pkgmgr.infra.packages import domain_arn, repository_arn
+from glue_pkgmgr.infra.packages import domain_arn, package_arn, repository_arn
 from glue_pkgmgr.infra.plan import StackPlan
 
 _TLS_PORT = 443
@@ -236,11 +236,8 @@ def _interfaces(plan: StackPlan) -> list[tuple[str, str, list[Json]]]:
             "codeartifact.api",
             [
                 _here("Tokens", ["codeartifact:GetAuthorizationToken"], [domain_arn(plan)]),
-                _here(
-                    "Approved",
-                    ["codeartifact:DescribeRepository", "codeartifact:GetRepositoryEndpoint"],
-                    [approved],
-                ),
+                _here("Approved", ["codeartifact:GetRepositoryEndpoint"], [approved]),
+                _here("Locked", LOOK_FOR_RELEASES, [package_arn(plan, plan.repository, "*")]),
                 _here("Bearer", ["sts:GetServiceBearerToken"], ["*"]),
             ],
         ),

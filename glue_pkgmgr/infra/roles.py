@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from glue_pkgmgr.infra.actions import CATALOG, LOGS, OBJECTS, START, STOP, WATCH
+from glue_pkgmgr.infra.actions import CATALOG, LOGS, LOOK_FOR_RELEASES, OBJECTS, START, STOP, WATCH
 from glue_pkgmgr.infra.expressions import (
     ACCOUNT,
     Json,
@@ -179,12 +179,12 @@ def launching_statements(plan: StackPlan) -> list[Json]:
         allow(
             "ReadApproved",
             [
-                "codeartifact:DescribeRepository",
                 "codeartifact:GetRepositoryEndpoint",
                 "codeartifact:ReadFromRepository",
             ],
             [repository_arn(plan, plan.repository)],
         ),
+        allow("LookForLocked", LOOK_FOR_RELEASES, [package_arn(plan, plan.repository, _EVERY_PROJECT)]),
         allow("StartRuns", START, _job_arns(plan)),
         *_watching_runs(plan),
         allow("StageTokens", ["s3:DeleteObject", "s3:PutObject"], _staged(plan, "requirements/*")),
