@@ -64,6 +64,8 @@ lock-dependencies: $(READY)  ## Resolve our own dependencies, and those of the t
 	$(COMPILE) pyproject.toml --extra local --extra audit --group dev --output-file requirements.lock
 	$(COMPILE) pyproject.toml tests/e2e/orchestrators/airflow.in --output-file tests/e2e/orchestrators/airflow.lock
 	$(COMPILE) pyproject.toml tests/e2e/orchestrators/dagster.in --output-file tests/e2e/orchestrators/dagster.lock
+	$(COMPILE) tests/e2e/stack/cfn-lint.in --output-file tests/e2e/stack/cfn-lint.lock
+	$(COMPILE) tests/e2e/stack/checkov.in --output-file tests/e2e/stack/checkov.lock
 
 clean:  ## Remove what can be made again
 	rm -rf $(VENV) .glue-pkgmgr build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -57,13 +57,17 @@ def resource(kind: str, properties: Mapping[str, Any], **attributes: Any) -> Jso
 
 
 def explained(made: Json, **findings: str) -> Json:
-    """Return `made` with the reason why a check of checkov does not apply to it: `CKV_AWS_1="…"`.
+    """Return `made` with the reason why a check does not apply: `CKV_AWS_1="…"` of checkov, `W1="…"` of cfn-lint.
 
-    The reasons stay in the template, where the tool looks for them and whoever reads it finds them.
+    The reasons stay in the template, where both tools look for them and whoever reads it finds them.
     """
-    before = made.get("Metadata", {}).get("checkov", {}).get("skip", [])
-    skipped = [*before, *({"id": check, "comment": why} for check, why in findings.items())]
-    metadata = {"checkov": {"skip": skipped}}
+    checkov = {check: why for check, why in findings.items() if check.startswith("CKV")}
+    lint = {check: why for check, why in findings.items() if check not in checkov}
+    metadata: Json = {}
+    if checkov:
+        metadata["checkov"] = {"skip": [{"id": check, "comment": why} for check, why in checkov.items()]}
+    if lint:
+        metadata["cfn-lint"] = {"config": {"ignore_checks": list(lint)}, "reasons": lint}
     return {
         "Type": made["Type"],
         "Metadata": metadata,

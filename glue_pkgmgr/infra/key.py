@@ -9,7 +9,6 @@ from glue_pkgmgr.infra.expressions import (
     Resources,
     allow,
     arn,
-    explained,
     get,
     lasting,
     policy,
@@ -58,10 +57,6 @@ def key_resources(plan: StackPlan) -> Resources:
             "KeyPolicy": policy(statements),
             "PendingWindowInDays": 30,
         },
-    )
-    key = explained(
-        key,
-        CKV_AWS_33="The one principal is the account itself; a key policy has to name it, and * is this very key",
     )
     alias = resource("AWS::KMS::Alias", {"AliasName": sub("alias/${AWS::StackName}"), "TargetKeyId": ref(_KEY)})
     return {_KEY: lasting(key, keep=plan.stack.keep), "KeyAlias": alias}

@@ -77,10 +77,6 @@ def _vpc(plan: StackPlan) -> Resources:
             "Tags": _named("vpc"),
         },
     )
-    vpc = explained(
-        vpc,
-        CKV2_AWS_12="A template cannot take rules from the group that comes with a VPC, and nothing here is in it",
-    )
     made: Resources = {
         "Vpc": vpc,
         # It has no route but those within the VPC and, through an endpoint, to S3.
@@ -138,11 +134,8 @@ def _group(plan: StackPlan, description: str) -> Json:
         "CidrIp": "255.255.255.255/32",
         "Description": "Nothing: in place of the rule for everything that a new group gets",
     }
-    made = resource(
-        "AWS::EC2::SecurityGroup",
-        {"GroupDescription": description, "VpcId": vpc_id(plan), "SecurityGroupEgress": [nowhere]},
-    )
-    return explained(made, CKV2_AWS_5="Given to the connections, the endpoints and the function below")
+    properties = {"GroupDescription": description, "VpcId": vpc_id(plan), "SecurityGroupEgress": [nowhere]}
+    return resource("AWS::EC2::SecurityGroup", properties)
 
 
 def _rule(
@@ -293,7 +286,9 @@ def _connections(plan: StackPlan) -> Resources:
             "ConnectionProperties": {},
             "PhysicalConnectionRequirements": place,
         }
-        made[connection_id(number)] = resource(
-            "AWS::Glue::Connection", {"CatalogId": ref("AWS::AccountId"), "ConnectionInput": connection}
-        )
+        properties = {"CatalogId": ref("AWS::AccountId"), "ConnectionInput": connection}
+        one = resource("AWS::Glue::Connection", properties)
+        if network:
+            one = explained(one, W3010="The zone is that of the subnet, which is there and named in the settings")
+        made[connection_id(number)] = one
     return made

@@ -145,7 +145,7 @@ def _tracing() -> Json:
 
 
 def _state_machine(plan: StackPlan) -> Json:
-    return resource(
+    made = resource(
         "AWS::StepFunctions::StateMachine",
         {
             "StateMachineName": plan.name,
@@ -161,6 +161,11 @@ def _state_machine(plan: StackPlan) -> Json:
                 "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": get("StateMachineLog", "Arn")}}],
             },
         },
+    )
+    if plan.partition == "aws":
+        return made
+    return explained(
+        made, E3601=f"It knows no ARN of another partition than aws, and this one is {plan.partition}"
     )
 
 

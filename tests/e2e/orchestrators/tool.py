@@ -36,14 +36,14 @@ class Tool:
         return {str(path.relative_to(self.home)): path.read_bytes() for path in files}
 
 
-def interpreter(name: str) -> Path:
-    """Return the Python that has what `name.lock` lists: the tool, and what we need ourselves.
+def interpreter(name: str, locks: Path = LOCKS) -> Path:
+    """Return the Python that has what `name.lock` in the folder `locks` lists: the tool, and what it needs.
 
     Made once for each lock, like everything in the cache: some hundred megabytes.
     """
-    lock = LOCKS / f"{name}.lock"
+    lock = locks / f"{name}.lock"
     identity = hashlib.sha256(f"{sys.executable} {sys.version}".encode() + lock.read_bytes()).hexdigest()
-    folder = cache_folder(os.environ) / "orchestrators" / f"{name}-{identity[:10]}"
+    folder = cache_folder(os.environ) / locks.name / f"{name}-{identity[:10]}"
 
     def make(partial: Path) -> None:
         uv("venv", "--no-project", "--allow-existing", "--python", sys.executable, partial)

@@ -113,7 +113,9 @@ def test_a_reader_may_do_what_looking_on_calls_and_nothing_else(office):
 
 def test_a_publisher_may_do_what_publishing_calls_and_nothing_else(office, tmp_path):
     recorder, folder = recorded(), office.world.workspace.folder / "glueutils"
-    described = "Description-Content-Type: text/markdown\n\nA release that is the first of its project.\n"
+    described = (
+        "License: MIT\nDescription-Content-Type: text/markdown\n\nA release that is the first of its project.\n"
+    )
     our_wheel(tmp_path, "made-ours", "1.0", metadata=lambda text: text + described)
     with recorder.recording():
         project = office.project()

@@ -365,7 +365,6 @@ def test_named_principals_alone_take_up_the_roles_of_people():
         s["Principal"] for n, s in statements(template) if n == "RolePublisher" and s["Action"] == "sts:AssumeRole"
     ]
     assert trusted == [{"AWS": [arn]}]
-    assert "Metadata" not in template["Resources"]["RolePublisher"]
 
 
 def test_s3_is_reached_by_its_prefix_list_where_it_is_known():
