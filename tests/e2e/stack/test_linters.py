@@ -39,7 +39,8 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def linted(tool: str, *words: str, folder: Path) -> Finished:
     # As modules: the scripts of an environment name the place where it was made, before it was moved.
-    program = [interpreter(tool, LOCKS), "-m", MODULES[tool], *words]
+    # cfn-lint imports its own main module before it is run as one, and runpy warns of that.
+    program = [interpreter(tool, LOCKS), "-W", "ignore::RuntimeWarning", "-m", MODULES[tool], *words]
     return run(program, env=without_aws(os.environ), timeout=LONGEST, cwd=folder)
 
 
