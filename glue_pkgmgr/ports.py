@@ -202,6 +202,10 @@ class StartThrottled(RemoteError):
     """The service asks for fewer calls: nothing was started."""
 
 
+class Unreached(RemoteError):
+    """AWS could not be reached, or what came was no answer of AWS: it may be different a moment later."""
+
+
 class NoAnswer(RemoteError):
     """No answer came, or that the service failed: what was asked for may have been done or not."""
 

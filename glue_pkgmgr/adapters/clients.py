@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from glue_pkgmgr.errors import GluePkgmgrError, NoCapacity, RemoteError, SettingsError
+from glue_pkgmgr.ports import Unreached
 
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 60
@@ -16,8 +17,14 @@ _ATTEMPTS = 4  # the first one and three retries, with botocore's jittered back-
 
 _FILES = {"config_file": "AWS_CONFIG_FILE", "credentials_file": "AWS_SHARED_CREDENTIALS_FILE"}
 
+NOT_AN_ANSWER = (AttributeError, TypeError, ValueError)
+"""What botocore's parser raises for a body that is no JSON object, not UTF-8, or of other types than its model."""
+
+_NOT_OF_AWS = "so it is not of AWS; check the proxy and AWS_ENDPOINT_URL"
+_LONGEST = 500  # characters of a message: of an answer that is not in AWS's form, it is all of a page
 _QUERY = re.compile(r"\?[^\s\"']*")  # of the URL in botocore's words: long, and no help
 _LOOPBACK = "127.0.0.1"
+_SERVER_ERROR = 500
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _UNKNOWN_CALLER = frozenset(
@@ -162,9 +169,9 @@ def aws_errors(failed: str, *, needs: str = "") -> Iterator[None]:
     `failed` begins it, such as "could not mint a token for CodeArtifact domain 'x'"; `needs` names the
     permissions of the calls in the block, told when access is denied.
 
-    Raises: NoCapacity at a quota or limit; RemoteRefusal for any other error answer; RemoteError when AWS
-    was not reached, or an answer lacks what the block looks for in it; SettingsError when there are no usable
-    credentials.
+    Raises: NoCapacity at a quota or limit; RemoteRefusal for any other error answer; Unreached when AWS
+    was not reached, or an answer is none of AWS: it cannot be read, or lacks what the block looks for in it;
+    SettingsError when there are no usable credentials.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -176,17 +183,32 @@ def aws_errors(failed: str, *, needs: str = "") -> Iterator[None]:
         raise _no_answer(failed, e) from e
     except KeyError as e:
         # botocore takes any answer of status 200: of a proxy's page it reads that nothing is in it.
-        raise RemoteError(
-            f"{failed}: the answer has no {e.args[0]}, so it is not of AWS; check the proxy and AWS_ENDPOINT_URL"
-        ) from e
+        raise Unreached(f"{failed}: the answer has no {e.args[0]}, {_NOT_OF_AWS}") from e
+    except NOT_AN_ANSWER as e:
+        raise Unreached(f"{failed}: the answer cannot be read ({type(e).__name__}), {_NOT_OF_AWS}") from e
 
 
 def _refusal(failed: str, needs: str, response: Mapping[str, Any]) -> GluePkgmgrError:
     error = response.get("Error", {})
-    code = str(error.get("Code", "Unknown"))
-    message = str(error.get("Message") or "no reason given").rstrip(".")
+    code = str(error.get("Code") or response.get("ResponseMetadata", {}).get("HTTPStatusCode", "Unknown"))
+    message = said(error)
     told = f"{failed}: {message} ({code}){_advice(code, needs)}{_place(response)}"
     return NoCapacity(told) if code in _NO_CAPACITY else RemoteRefusal(told, code)
+
+
+def said(error: Mapping[str, Any]) -> str:
+    """Return in one line of bearable length what `Error` of an answer says."""
+    text = " ".join(str(error.get("Message") or "").split()).rstrip(".") or "no reason given"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def formless(response: Mapping[str, Any]) -> bool:
+    """Whether an error answer is in no form of AWS, and therefore of something between it and us.
+
+    botocore puts the HTTP status where the error code should be.
+    """
+    code = str(response.get("Error", {}).get("Code") or "")
+    return not code or code.isdigit()
 
 
 def _advice(code: str, needs: str) -> str:
@@ -200,7 +222,14 @@ def _advice(code: str, needs: str) -> str:
         return f"; the caller needs {needs}"
     if code in _THROTTLED:
         return "; AWS asks for fewer calls: try again in a minute"
-    return ""
+    return _advice_on_status(code) if code.isdigit() else ""
+
+
+def _advice_on_status(status: str) -> str:
+    # Answers to HEAD, which have no body and no code, are 403 and 404.
+    if status in _DENIED | _ABSENT or int(status) >= _SERVER_ERROR:
+        return ""
+    return "; that is no answer of AWS: check the proxy and AWS_ENDPOINT_URL"
 
 
 def _place(response: Mapping[str, Any]) -> str:
@@ -230,7 +259,7 @@ def _no_answer(failed: str, error: Exception) -> GluePkgmgrError:
         return SettingsError(f"{failed}: {_sentence(error)}")
     told = _QUERY.sub("", _sentence(error))
     hint = "; if the stand-in is down: `glue-pkgmgr local up`" if _LOOPBACK in told else ""
-    return RemoteError(f"{failed}: {told}; check the network, the region and AWS_ENDPOINT_URL{hint}")
+    return Unreached(f"{failed}: {told}; check the network, the region and AWS_ENDPOINT_URL{hint}")
 
 
 def _sentence(error: Exception) -> str:

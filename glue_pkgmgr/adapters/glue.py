@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from glue_pkgmgr.adapters.clients import RemoteRefusal, aws_errors
+from glue_pkgmgr.adapters.clients import NOT_AN_ANSWER, RemoteRefusal, aws_errors, formless, said
 from glue_pkgmgr.core.index_url import without_credentials
 from glue_pkgmgr.core.job import LAUNCH_ID, JobRun, JobRunId, job_run_state, requirements_file
 from glue_pkgmgr.core.launch_id import attempt_of
@@ -81,6 +81,8 @@ class GlueJobs:
                 raise
             except (botocore.HTTPClientError, botocore.IncompleteReadError, ResponseParserError) as e:
                 raise NoAnswer(f"{failed}: no answer came ({type(e).__name__}); check the network") from e
+            except NOT_AN_ANSWER as e:
+                raise NoAnswer(f"{failed}: what came is no answer of AWS; check the proxy") from e
         if not reply.get("JobRunId"):  # cut off, and read as far as it came
             raise NoAnswer(f"{failed}: no answer came that names a run; check the network")
         return JobRunId(reply["JobRunId"])
@@ -145,12 +147,13 @@ def _in_doubt(response: Mapping[str, Any]) -> type[StartThrottled | NoAnswer] | 
     if code in _THROTTLED:
         return StartThrottled
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return NoAnswer if code in _FAILED_THERE or status >= _SERVER_ERROR else None
+    # What stands between AWS and us cannot know either what was done.
+    return NoAnswer if code in _FAILED_THERE or status >= _SERVER_ERROR or formless(response) else None
 
 
 def _said(response: Mapping[str, Any]) -> str:
     error = response.get("Error", {})
-    return f"{str(error.get('Message') or 'no reason given').rstrip('.')} ({error.get('Code', 'Unknown')})"
+    return f"{said(error)} ({error.get('Code') or 'Unknown'})"
 
 
 def _job_run(reply: Mapping[str, Any]) -> JobRun:

@@ -100,7 +100,7 @@ class CloudWatchReader:
                 if not (isinstance(e, RemoteRefusal) and e.absent):  # absent: no log group or stream yet
                     self.trouble = str(e)
                 return
-            for event in page.get("events", ()):
+            for event in page["events"]:
                 yield from self._lines(group, event)
             group.token = page.get("nextToken")
             if group.token is None:
@@ -119,6 +119,7 @@ class CloudWatchReader:
             page: Mapping[str, Any] = self._client.filter_log_events(
                 logGroupName=group.name, **group.asked, **more
             )
+            page["events"]  # an empty log has none; what has not even that is no answer of AWS
         return page
 
     def _lines(self, group: _Group, event: Mapping[str, Any]) -> Iterator[LogLine]:

@@ -24,7 +24,7 @@ from glue_pkgmgr.core.record import LaunchEnd
 from glue_pkgmgr.core.run_log import RunLog, installed_against
 from glue_pkgmgr.core.run_result import RunResult
 from glue_pkgmgr.errors import DeadlineExceeded, RemoteError
-from glue_pkgmgr.ports import Clock, JobLogs, JobService, LogReader, Progress, Staging, silent
+from glue_pkgmgr.ports import Clock, JobLogs, JobService, LogReader, Progress, Staging, Unreached, silent
 
 _FIRST_POLL = 0.5  # seconds
 _SLOWEST_POLL = 10.0
@@ -46,7 +46,7 @@ _LONGEST_END = 10.0
 _LONG_AGO = timedelta(minutes=1)
 _LOG_TROUBLE_PAUSE = 30.0  # seconds between two tries of a log that cannot be read
 PATIENCE = 120.0
-"""Seconds for which a run that has been seen may be out of reach."""
+"""Seconds for which a run may be out of reach."""
 
 Event = JobRun | LogLine
 """What following yields: the run whenever its state changed, and its log lines."""
@@ -142,8 +142,8 @@ class RunStates:
 class Follower:
     """Follows runs for one project. Safe from threads; each `Following` belongs to one of them at a time.
 
-    `clock` tells aware UTC, `now` seconds that only go forward. For `patience` seconds a run that has been seen
-    may be out of reach.
+    `clock` tells aware UTC, `now` seconds that only go forward. For `patience` seconds a run may
+    be out of reach.
     """
 
     def __init__(
@@ -223,7 +223,7 @@ class Following:
     def look(self) -> Look:
         """Look at the run once. The last event of all is the run in its final state.
 
-        Raises: RemoteError when it cannot be read at first, or could not be for longer than is borne with.
+        Raises: RemoteError when AWS refuses it at first, or it could not be read for longer than is borne with.
         """
         if self.over:
             return Look(over=True)
@@ -283,15 +283,19 @@ class Following:
         return max(pause, _SHORTEST_PAUSE)
 
     def _out_of_reach(self, error: RemoteError) -> Look:
-        """Go on for a while if the run has been seen before: hours of following should survive a bad minute."""
+        """Go on for a while: hours of following should survive a bad minute, at their beginning, too.
+
+        What AWS refuses from the beginning it will refuse later.
+        """
         now = self._follower.now()
+        borne = self._last is not None or isinstance(error, Unreached)
         if self._failing_since is None:
             self._failing_since = now
-            if self._last is not None:
+            if borne:
                 self._follower.progress(
                     f"{error}; trying again for {self._follower.patience:.0f} s, the run goes on"
                 )
-        if self._last is None or now - self._failing_since > self._follower.patience:
+        if not borne or now - self._failing_since > self._follower.patience:
             raise error
         self._pause = min(self._pause * 2, _SLOWEST_POLL)
         return Look(pause=self._pause)

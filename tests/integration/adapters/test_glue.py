@@ -61,6 +61,55 @@ def refusal(code: str) -> tuple[int, dict[str, Any]]:
     return 400, {"__type": code, "Message": "as told"}
 
 
+PAGE = b"<html><body>" + b"Sign in to the network. " * 1000 + b"</body></html>"
+STRANGE = [
+    (200, PAGE),
+    (200, b"[1, 2]"),
+    (200, b"\xff\xfe\x00"),
+    (200, b'{"JobRun": "x", "Job": "x", "JobRunId": null, "events": "x"}'),
+    (200, b""),
+    (204, b""),
+    (302, b""),
+    (400, PAGE),
+    (407, PAGE),
+]
+"""What stands between AWS and us may answer: pages, and JSON of others."""
+
+
+def strangely(status: int, body: bytes) -> Any:
+    def answer(seen: Seen, handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, status, body, Location="/login")
+
+    return scripted(answer)
+
+
+@pytest.mark.parametrize(("status", "body"), STRANGE)
+def test_what_is_no_answer_of_aws_is_an_error_in_a_sentence(status: int, body: bytes) -> None:
+    with strangely(status, body) as server:
+        jobs = glue_of(server)
+        for call in (lambda: jobs.run("taxi", RUN), lambda: jobs.definition("taxi")):
+            with pytest.raises(RemoteError, match=r"could not read .* of AWS[:;] check the proxy") as told:
+                call()
+            assert len(str(told.value)) < 800
+
+
+@pytest.mark.parametrize(("status", "body"), STRANGE)
+def test_after_no_answer_of_aws_to_a_start_the_run_may_be_there(status: int, body: bytes) -> None:
+    with strangely(status, body) as server, pytest.raises(NoAnswer) as told:
+        glue_of(server).start("taxi", {})
+    assert len(str(told.value)) < 800
+
+
+@pytest.mark.parametrize(("status", "body"), STRANGE)
+def test_a_log_of_no_answer_of_aws_is_trouble_and_not_empty(status: int, body: bytes) -> None:
+    with strangely(status, body) as server:
+        reader = CloudWatchLogs(Clients(environment(server.url), REGION).client("logs")).open(
+            JobRun(job="taxi", id=RUN, state=JobRunState.RUNNING)
+        )
+        assert reader.read() == []
+        assert "the log cannot be read" in (reader.trouble or "")
+
+
 # Glue
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from glue_pkgmgr.core.job import JobRun, JobRunId, JobRunState, LogLine, UnknownState, requirements_arguments
 from glue_pkgmgr.errors import DeadlineExceeded, RemoteError
+from glue_pkgmgr.ports import Unreached
 from glue_pkgmgr.verbs.follow import Event, Follower, Following, afollow, follow
 from tests.fakes import FakeJobs, FakeLogs, FakeStaging, FakeTime
 
@@ -277,6 +278,19 @@ def test_a_run_that_cannot_be_read_at_first_is_an_error(world: World) -> None:
     with pytest.raises(RemoteError, match="no way"):
         world.follow()
     assert world.jobs.calls == ["GetJobRun"]
+
+
+def test_a_run_that_is_out_of_reach_at_first_is_followed_all_the_same(world: World) -> None:
+    answers: list[JobRun | None] = [None, JobRun(job="taxi-job", id=RUN, state=S.RUNNING)]
+
+    def script(job: str, run: JobRunId) -> JobRun:
+        if (answer := answers.pop(0) if answers else JobRun(job=job, id=run, state=S.SUCCEEDED)) is None:
+            raise Unreached("a page of the proxy")
+        return answer
+
+    world.jobs.script = script
+    assert states(world.follow()) == [S.RUNNING, S.SUCCEEDED]
+    assert world.told == ["a page of the proxy; trying again for 120 s, the run goes on"]
 
 
 def test_a_run_that_was_seen_survives_a_bad_minute_but_not_an_hour(world: World) -> None:
