@@ -135,22 +135,20 @@ class Output:
         self._write("\n".join(plain_lines(table.columns, rows)))
 
     def _drawn_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table as Drawn
-        from rich.text import Text
+        import shutil
 
-        drawn = Drawn(box=box.SIMPLE_HEAD, pad_edge=False)
-        used = [n for n in range(len(columns)) if any(row[n] for row in rows)]
-        for n in used:
-            drawn.add_column(columns[n], overflow="fold")
-        for row in rows:
-            drawn.add_row(*(Text(row[n], style=_STYLES.get(row[n], "")) for n in used))
-        Console(file=self._stdout).print(drawn)
+        from glue_pkgmgr.cli.table import terminal_lines
+
+        coloured = _coloured(self._stdout)
+
+        def paint(text: str, cell: str) -> str:
+            style = _STYLES.get(cell) if coloured else None
+            return f"\x1b[{style}m{text}\x1b[0m" if style else text
+
+        self._write("\n".join(terminal_lines(columns, rows, shutil.get_terminal_size().columns, paint)))
 
     def _red(self, text: str) -> str:
-        colour = self._stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        return f"\x1b[1;31m{text}\x1b[0m" if colour else text
+        return f"\x1b[{_BOLD_RED}m{text}\x1b[0m" if _coloured(self._stderr) else text
 
     def _write(self, text: str) -> None:
         try:
@@ -167,18 +165,24 @@ class Output:
             self._stderr.flush()
 
 
+_GREEN, _YELLOW, _BOLD_RED = "32", "33", "1;31"
 _STYLES = {
-    "ok": "green",
-    "yes": "green",
-    "SUCCEEDED": "green",
-    "warning": "yellow",
-    "STOPPED": "yellow",
-    "TIMEOUT": "yellow",
-    "wrong": "bold red",
-    "no": "bold red",
-    "FAILED": "bold red",
-    "ERROR": "bold red",
+    "ok": _GREEN,
+    "yes": _GREEN,
+    "SUCCEEDED": _GREEN,
+    "warning": _YELLOW,
+    "STOPPED": _YELLOW,
+    "TIMEOUT": _YELLOW,
+    "wrong": _BOLD_RED,
+    "error": _BOLD_RED,
+    "no": _BOLD_RED,
+    "FAILED": _BOLD_RED,
+    "ERROR": _BOLD_RED,
 }
+
+
+def _coloured(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def plain_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

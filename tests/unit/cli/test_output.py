@@ -59,6 +59,35 @@ def test_a_column_without_a_word_is_not_drawn_on_a_terminal():
     assert "what to do" not in stdout.getvalue()
 
 
+RUN, DIGEST = "jr_" + "0" * 64, "f" * 64
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 300])
+def test_no_word_of_a_table_is_broken_on_a_terminal_however_narrow(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    told, stdout, _ = output(stdout=Terminal())
+    what = Table(("what", "value"), [("run", RUN), ("state", "FAILED"), ("cause", "some sentences, " * 9)])
+    told.result({}, Table(("run", "job", "sha256"), [(RUN, "taxi", DIGEST), (RUN, "taxi", "")]), what)
+    lines = stdout.getvalue().splitlines()
+    assert stdout.getvalue().count(RUN) == 3
+    assert stdout.getvalue().count(DIGEST) == 1
+    assert all(len(line) <= width for line in lines if RUN not in line and DIGEST not in line)
+
+
+def test_what_is_too_long_comes_below_its_row_with_the_name_of_a_column_that_is_left_out(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    told, stdout, _ = output(stdout=Terminal())
+    told.result(
+        {},
+        Table(("run", "job", "state"), [(RUN, "taxi", "?")]),
+        Table(("what", "value"), [("the run of it", RUN), ("job", "taxi")]),
+    )
+    lines = stdout.getvalue().splitlines()
+    assert lines[1:5] == [" job    state", " ────────────", " taxi   ?", f"   run  {RUN}"]
+    assert lines[7:11] == [" what            value", " " + "─" * 21, " the run of it", f"   {RUN}"]
+    assert lines[11] == " job             taxi"
+
+
 @pytest.mark.parametrize("variable", ["NO_COLOR", None])
 def test_colour_only_on_a_terminal_that_wants_it(monkeypatch, variable):
     monkeypatch.setenv("TERM", "xterm")
