@@ -44,6 +44,7 @@ from glue_pkgmgr.errors import (
 from glue_pkgmgr.ports import IndexRefused, JobService, Mint, OpenIndex, Repositories, Staging
 from glue_pkgmgr.settings import JobSettings
 from glue_pkgmgr.verbs.at_once import at_once
+from glue_pkgmgr.verbs.job_script import script_content
 from glue_pkgmgr.verbs.mirrored import Looking, Mirrored, Presence, lacking_text
 
 _CHECKS_AT_ONCE = 4
@@ -172,7 +173,7 @@ class Lookout:
     def apply(self, asked: Asked) -> Definition:
         """Make the job as the settings say, its script uploaded, and return the definition it has then.
 
-        Raises: SettingsError when the script cannot be read; RemoteError.
+        Raises: SettingsError when the script is none that can be brought; RemoteError.
         """
         there = self.jobs.definition(asked.job.name)
         wanted = self._wanted(asked.job, new=there is None)
@@ -189,16 +190,11 @@ class Lookout:
         return job.wanted(self._script(job), only_written=not new)
 
     def _script(self, job: JobSettings) -> str:
-        """Return the URL of the script as it is here. Raises: SettingsError when it cannot be read."""
+        """Return the URL of the script as it is here. Raises: SettingsError when it cannot be brought."""
         if job.script.startswith("s3://"):
             return job.script
         path = self.root / job.script
-        try:
-            content = path.read_bytes()
-        except OSError as e:
-            raise SettingsError(
-                f"cannot read the script of job {job.key!r}, {path}: {e.strerror}; correct jobs.{job.key}.script"
-            ) from e
+        content = script_content(path, self.root, job.key)
         return script_location(job.staging, hashlib.sha256(content).hexdigest(), path.name)
 
     # --- the job's definition

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -161,6 +162,52 @@ def test_a_script_that_is_not_here_matters_only_where_it_has_to_be_brought(world
     assert world.look().errors == ()
     (found,) = world.look(fix=True).errors
     assert "cannot read the script of job 'taxi'" in found.told
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"\xff\x00", "neither UTF-8"),
+        (b"# coding: none\n", "neither UTF-8"),
+    ],
+)
+def test_a_script_that_no_python_could_run_is_not_brought(world: World, content: bytes, told: str) -> None:
+    (world.root / "taxi.py").write_bytes(content)
+    (found,) = world.look(fix=True).errors
+    assert told in found.told
+
+
+def test_a_script_in_an_encoding_that_it_names_is_brought(world: World) -> None:
+    (world.root / "taxi.py").write_bytes("# coding: latin-1\nprint('ü')\n".encode("latin-1"))
+    assert world.look(fix=True).errors == ()
+
+
+def test_a_link_out_of_the_project_is_not_brought_one_within_is(
+    world: World, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    script, secret = world.root / "taxi.py", tmp_path_factory.mktemp("home") / "credentials"
+    secret.write_text("a = 1")
+    (world.root / "real.py").write_bytes(SCRIPT)
+    script.unlink()
+    script.symlink_to(secret)
+    (found,) = world.look(fix=True).errors
+    assert "is a link out of the project, to" in found.told
+    script.unlink()
+    script.symlink_to("real.py")
+    assert world.look(fix=True).errors == ()
+    script.unlink()
+    script.symlink_to(script)
+    (found,) = world.look(fix=True).errors
+    assert "cannot read the script of job 'taxi'" in found.told
+
+
+def test_a_pipe_as_a_script_is_not_waited_for(world: World) -> None:
+    (world.root / "taxi.py").unlink()
+    os.mkfifo(world.root / "taxi.py")
+    (found,) = world.look(fix=True).errors
+    assert "is no file" in found.told
 
 
 def test_a_script_that_is_not_in_s3_is_told_before_a_run_fails_for_it(world: World) -> None:
