@@ -196,6 +196,7 @@ class Following:
         self._log_trouble: str | None = None
         self._log_not_before = float("-inf")
         self._lines_seen = False
+        self._seen_going = False
         self._pause = _FIRST_POLL
         self._age = _FIRST_POLL * _FRESH
         self._failing_since: float | None = None
@@ -304,8 +305,9 @@ class Following:
         if self._last and self._last.run.state is JobRunState.WAITING:
             self.waited += seen.at - self._last.at
         elif self._last is None and seen.run.state is JobRunState.WAITING and seen.run.started:
-            self.waited = (self._follower.clock() - seen.run.started).total_seconds()
+            self.waited = max((self._follower.clock() - seen.run.started).total_seconds(), 0.0)
         self._last = seen
+        self._seen_going |= seen.run.state.outcome is None
 
     def _events(self, run: JobRun) -> list[Event]:
         """Return what is new: lines of the start, a new state, lines of the script."""
@@ -392,7 +394,12 @@ class Following:
             return max((self._log_turn or 0.0) - self._follower.now(), _SHORTEST_PAUSE)
         if reader is not None and reader.more and not self._log_trouble:
             return _SHORTEST_PAUSE
-        long_ago = run.completed is not None and self._follower.clock() - run.completed > _LONG_AGO
+        # Only of a run that was found like that: of one seen before its end, a wrong clock would say it, too.
+        long_ago = (
+            not self._seen_going
+            and run.completed is not None
+            and self._follower.clock() - run.completed > _LONG_AGO
+        )
         # Where nobody waits for its lines: what was installed came long before.
         enough = not self._lines and run.state is JobRunState.SUCCEEDED
         if self._log_trouble or enough or long_ago or began - ended_at >= _LONGEST_END:

@@ -237,6 +237,15 @@ def test_a_run_that_ended_long_ago_is_not_waited_for(world: World) -> None:
     assert world.time.now == FakeTime().now
 
 
+def test_a_clock_that_is_fast_does_not_cut_off_the_end_of_a_log(world: World) -> None:
+    completed = world.time.now - timedelta(hours=1)
+    runs = [JobRun(job="j", id=RUN, state=S.RUNNING), JobRun(job="j", id=RUN, state=S.FAILED, completed=completed)]
+    world.jobs.script = lambda job, run: runs.pop(0) if len(runs) > 1 else runs[0]
+    last = world.line("the last of all")
+    world.logs.batches = [[], [], [last]]
+    assert last in world.follow()
+
+
 def test_a_waiting_run_has_its_log_not_read_and_its_wait_counted(world: World) -> None:
     world.jobs.states = [*[S.WAITING] * 20, S.SUCCEEDED]
     opened = world.open()
