@@ -39,7 +39,7 @@ def command(session: Session, job: str | None, using: str | None) -> None:
     With --using, list instead all launches on record that were to run with such a release, installed or of the
     Glue image. Needs no network unless the records are in S3.
     """
-    if using:
+    if using is not None:
         _show_using(session, session.project(), using, job)
     else:
         _show_latest(session, session.project(), job)

@@ -106,7 +106,7 @@ def test_what_is_wrong_with_the_records_is_told_beside_the_answer(lines, capsys)
     assert len(json.loads(capsys.readouterr().out)["warnings"]) == 1
 
 
-@pytest.mark.parametrize("request_", ["boto3 1.40", "https://x/", "-e .", ","])
+@pytest.mark.parametrize("request_", ["boto3 1.40", "https://x/", "-e .", ",", ""])
 def test_what_is_no_request_is_refused(lines, capsys, request_):
     assert main(["runs", "--using", request_]) == 2
     assert "error: " in capsys.readouterr().err
