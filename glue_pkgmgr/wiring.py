@@ -141,7 +141,8 @@ class Wiring:
 
     @property
     def login(self) -> str:
-        return self._environ.get("USER") or self._environ.get("LOGNAME") or "unknown"
+        """The login name; that of the process's user where the environment has none, as in cron or a container."""
+        return self._environ.get("USER") or self._environ.get("LOGNAME") or _user_name()
 
     @cached_property
     def clients(self) -> Clients:
@@ -348,3 +349,13 @@ class Wiring:
         from glue_pkgmgr.adapters.upload import check_upload
 
         check_upload(path)
+
+
+def _user_name() -> str:
+    import os
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as a number that nobody has
+        return f"uid {os.getuid()}"

@@ -104,6 +104,12 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         RecordFolder(tmp_path / "records").read()
 
 
+def test_what_is_no_file_is_not_written(tmp_path: Path) -> None:
+    (tmp_path / "launches.jsonl").symlink_to("/dev/full")
+    with pytest.raises(SettingsError, match=r"cannot write the record of a launch, .*: Not a regular file"):
+        RecordFolder(tmp_path).add(RECORD)
+
+
 def test_a_full_disk_leaves_what_was_there(folder: RecordFolder, tmp_path: Path) -> None:
     before = (tmp_path / "launches.jsonl").read_bytes()
     with child(_FULL, tmp_path) as process:
