@@ -138,13 +138,15 @@ def launch(
     progress(f"starting {job}")
     try:
         run = starter.start(alone=alone)
-    except StartUnknown:
-        for one in bearer.made:
+    except BaseException as e:  # an interrupt, too
+        if not starter.may_run:
+            bearer.leave(None)
+            raise
+        for one in bearer.made:  # which the run may need
             if one.secret_object:
                 progress(f"{one.secret_object} stays, with a token that ends at {one.token_expires:%H:%M} UTC")
-        raise
-    except BaseException:
-        bearer.leave(None)
+        if not isinstance(e, StartUnknown):
+            progress(starter.unknown)
         raise
     accepted = clock()
     used = starter.found.requirements_file if starter.found else bearer.made[-1].secret_object

@@ -52,7 +52,8 @@ class Starter:
     """Starts one run of `job`, known by the id of its `launch`, however often AWS has to be asked for it.
 
     `arguments` gives those of the run, each time anew: what waits long may need a new token. `found` is the run
-    that goes on if it had to be looked for; it may be one that another process started.
+    that goes on if it had to be looked for; it may be one that another process started. `may_run` says that a run
+    may be there: it was asked for, and AWS has not clearly refused.
     """
 
     job: str
@@ -63,6 +64,7 @@ class Starter:
     timing: Timing
     progress: Progress
     found: JobRun | None = None
+    may_run: bool = False
     _doubtful: bool = False
     _trouble_until: float | None = None
     _place_until: float | None = None
@@ -83,15 +85,20 @@ class Starter:
             try:
                 if self._doubtful and (found := self._appeared()):
                     return found
-                started = self.jobs.start(self.job, self.arguments())
+                arguments = self.arguments()
+                self.may_run = True  # whatever ends the next call, such as an interrupt
+                started = self.jobs.start(self.job, arguments)
             except NoAnswer as e:
                 self._doubtful = True
                 self._wait_out(e)
             except StartThrottled as e:
+                self.may_run = self._doubtful
                 self._wait_out(e)
             except NoCapacity as e:
+                self.may_run = self._doubtful
                 self._wait_for_place(e)
             except RemoteError as e:
+                self.may_run = self._doubtful
                 # A refusal, or that it cannot be looked for what may have been started.
                 if not self._doubtful:
                     raise
@@ -178,13 +185,18 @@ class Starter:
         except RemoteError:  # why there is no place matters more
             return False
 
+    @property
+    def unknown(self) -> str:
+        """What to say when it is not known whether a run was started."""
+        return (
+            f"whether a run was started is not known: launch again with --launch-id {self.launch}, which takes "
+            "the run that is there, if there is one"
+        )
+
     def _give_up(self, error: RemoteError) -> None:
         if not self._doubtful:
             raise error
-        raise StartUnknown(
-            f"{error}; whether a run was started is not known: launch again with --launch-id {self.launch}, which "
-            "takes the run that is there, if there is one"
-        ) from error
+        raise StartUnknown(f"{error}; {self.unknown}") from error
 
     def _tell(self, text: str) -> None:
         """Say each thing once, however often it is met."""

@@ -63,7 +63,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     path.write_text(SETTINGS.format(glue="5.1"))
     (tmp_path / "locks").mkdir()
     (tmp_path / "allowlist.toml").write_text("")
-    yield Project.load(path, environ={}, clock=lambda: NOW)
+    yield Project.load(path, environ={"USER": "ann"}, clock=lambda: NOW)
 
 
 def hold(project: Project, request: str = "acme==1.0") -> None:
@@ -248,7 +248,7 @@ def records(project: Project) -> list[LaunchRecord]:
 def test_a_launch_is_recorded_with_its_run(launching: Project) -> None:
     launched = launching.launch("taxi", delivery="index")
     (record,) = records(launching)
-    assert (record.job, record.run, record.time, record.by) == ("taxi-job", launched.run, NOW, "unknown")
+    assert (record.job, record.run, record.time, record.by) == ("taxi-job", launched.run, NOW, "ann")
     assert record.installs(project_name("acme"), Version("1.0"))
     assert record.arguments == launching.settings.job("taxi").arguments
     allowlist = launching.settings.policy.allowlist.read_bytes()

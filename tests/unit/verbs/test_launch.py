@@ -208,3 +208,32 @@ def test_arguments_that_cannot_be_made_leave_no_secret(world: World) -> None:
     with pytest.raises(SettingsError):
         job_arguments(world.bearer(note="x" * 270_000))
     assert world.staging.objects == {}
+
+
+def test_an_interrupt_while_the_start_is_asked_for_keeps_what_the_run_may_need(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(job: str, arguments: Mapping[str, str]) -> JobRunId:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(world.jobs, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        world.launch()
+    (secret,) = world.staging.objects
+    assert [line for line in world.told if line.startswith(f"{secret} stays, with a token")]
+    assert f"launch again with --launch-id {ID}" in world.told[-1]
+
+
+def test_an_interrupt_after_a_refusal_leaves_no_secret(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def throttled(job: str, arguments: Mapping[str, str]) -> JobRunId:
+        raise StartThrottled("too many calls")
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(world.jobs, "start", throttled)
+    monkeypatch.setattr(world.time, "sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        world.launch()
+    assert world.staging.objects == {}
+    assert "--launch-id" not in "".join(world.told)
