@@ -77,7 +77,9 @@ class Launching:
 
     def preflight(self, wish: Wish, *, fix: bool) -> Preflight:
         """Return everything that is found, here and in AWS; nothing is started or changed."""
-        return self._wiring.lookout.look(self._asked(wish), fix=fix)
+        asked = self._asked(wish)
+        self._progress(f"checking {asked.job.name}")
+        return self._wiring.lookout.look(asked, fix=fix)
 
     def job_arguments(self, wish: Wish) -> JobArguments:
         """Return the arguments for a run that somebody else starts, recorded as a launch without a run."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _TAIL = 30  # lines: a Python traceback, or what pip says at its end
 _FRAMES_PER_SECOND = 4
+_LONGEST = 4000  # characters of a line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +91,19 @@ def follow(
                 shown = output.verbosity >= (NORMAL if event.stream == "output" else VERBOSE)
                 watch.line(event, shown=shown)
                 if shown:
-                    say(f"  {event.text}")
+                    say(f"  {shortened(event.text)}")
             elif watch.enter(event):
                 say(event.state.value)
     if watch.run is None:
         raise AssertionError("a run was followed without being seen")
     return Followed(run=watch.run, unseen=list(watch.unseen))
+
+
+def shortened(text: str) -> str:
+    """Return a line as it is shown on the way: one of a megabyte would push everything else out of sight."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]}… ({len(text):,} characters; `glue-pkgmgr logs` prints all)"
 
 
 @contextmanager

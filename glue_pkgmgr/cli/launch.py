@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from glue_pkgmgr.cli.follow import Followed, Waiting, follow
+from glue_pkgmgr.cli.follow import Followed, Waiting, follow, shortened
 from glue_pkgmgr.cli.help_text import examples
 from glue_pkgmgr.cli.output import Table
 from glue_pkgmgr.cli.releases import release_data, release_table
@@ -134,7 +134,7 @@ def command(
         session.output.progress(f"warning: {warning}")
     session.output.result(*_report(run, result, accepted))
     if result.cause:
-        session.output.quote("the end of its log:", [line.text for line in followed.unseen])
+        session.output.quote("the end of its log:", [shortened(line.text) for line in followed.unseen])
         session.output.conclude(result.sentence)
     return result.exit_status
 

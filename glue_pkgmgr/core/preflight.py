@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -92,8 +92,17 @@ def raise_errors(job: str, findings: Iterable[Finding]) -> None:
         return
     if len(found) == 1:
         raise found[0].error(str(found[0]))
-    listed = "\n".join(f"  {one.check}: {_indented(str(one))}" for one in found)
+    listed = "\n".join(f"  {text}" for text in _without_repeats(found))
     raise found[0].error(f"{len(found)} things keep {job} from being launched:\n{listed}")
+
+
+def _without_repeats(found: Iterable[Finding]) -> Iterator[str]:
+    """Yield what is told of each finding; a reason that several have, such as no credentials, only once."""
+    told: set[str] = set()
+    for one in found:
+        what, _, why = str(one).partition(": ")
+        yield f"{one.check}: {what}: the same" if why and why in told else f"{one.check}: {_indented(str(one))}"
+        told.add(why)
 
 
 def _kind(error: type[GluePkgmgrError]) -> type[GluePkgmgrError]:

@@ -104,3 +104,11 @@ def test_unseen_is_what_came_after_the_last_line_that_was_shown(verbosity, unsee
         [run(JobRunState.RUNNING), *lines, run(JobRunState.FAILED)],
     )
     assert [one.text for one in followed.unseen] == unseen
+
+
+def test_a_huge_line_is_cut_on_the_way_with_a_word_where_all_of_it_is():
+    stderr = io.StringIO()
+    follow(Output(stderr=stderr), [run(JobRunState.RUNNING), line("x" * 1_000_000), run(JobRunState.SUCCEEDED)])
+    shown = stderr.getvalue().splitlines()[1]
+    assert shown.endswith("xxx… (1,000,000 characters; `glue-pkgmgr logs` prints all)")
+    assert len(shown) < 5000

@@ -63,3 +63,14 @@ def test_what_nobody_approved_is_gravest() -> None:
 def test_a_check_that_failed_is_an_error_of_its_kind(error: GluePkgmgrError, kind: type[GluePkgmgrError]) -> None:
     with pytest.raises(kind, match="x"):
         raise_errors("taxi", [failed("check", error)])
+
+
+def test_a_reason_that_several_checks_have_is_told_once() -> None:
+    why = "Unable to locate credentials; sign in: `aws sso login`"
+    found = [wrong("job definition", f"could not read the job: {why}"), wrong("token", f"could not mint: {why}")]
+    with pytest.raises(SettingsError) as told:
+        raise_errors("taxi", found)
+    assert str(told.value).splitlines()[1:] == [
+        f"  job definition: could not read the job: {why}",
+        "  token: could not mint: the same",
+    ]
