@@ -640,4 +640,19 @@ class TemplateStore(Protocol):
 
     def https(self, url: str) -> str:
         """Return the URL under which CloudFormation reads what is at `url`."""
+
+
+class TemplateFiles(Protocol):
+    """Templates of other people, by the names they are given."""
+
+    def is_folder(self, name: str) -> bool:
+        """Whether `name` is a folder."""
+        ...
+
+    def read(self, name: str) -> str:
+        """Return the text of a file, or of standard input for `-`. Raises: SettingsError if it is unreadable."""
+        ...
+
+    def inside(self, folder: str, name: str) -> str:
+        """Return the name of the file `name` that one in `folder` names. Raises: SettingsError if it leads out."""
         ...

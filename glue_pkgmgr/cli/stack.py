@@ -6,6 +6,7 @@ import click
 
 from glue_pkgmgr.cli.help_text import InOrder, examples
 from glue_pkgmgr.cli.stack_deploy import deploy, destroy, diff
+from glue_pkgmgr.cli.stack_lint import lint
 from glue_pkgmgr.cli.stack_synth import synth
 
 
@@ -20,5 +21,5 @@ def command() -> None:
     """Make the AWS infrastructure that the settings describe: one CloudFormation template, least privilege."""
 
 
-for one in (synth, diff, deploy, destroy):
+for one in (synth, diff, deploy, destroy, lint):
     command.add_command(one)

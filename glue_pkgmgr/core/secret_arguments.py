@@ -53,13 +53,17 @@ def plain_secret(name: str, value: str) -> str:
     By what the value holds, or by a name that ends like a secret's: `db_password`, but not `password_column`. A
     value that only says where a secret lies, such as an ARN, is none.
     """
-    for why, pattern in _BLATANT.items():
-        if pattern.search(value):
-            return why
+    if why := blatant_secret(value):
+        return why
     ending = _SECRET_ENDING.search(_CAMEL.sub("_", name).lower())
     if ending and not _NO_SECRET.fullmatch(value.strip()):
         return f"its name ends in {ending[0].replace('_', ' ')!r}, with what may be one as its value"
     return ""
+
+
+def blatant_secret(value: str) -> str:
+    """Return why `value` itself, whatever its name, is a secret in clear; empty if it does not seem to be one."""
+    return next((why for why, pattern in _BLATANT.items() if pattern.search(value)), "")
 
 
 def without_secrets(arguments: Mapping[str, str]) -> dict[str, str]:

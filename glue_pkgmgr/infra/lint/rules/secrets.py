@@ -1,0 +1,98 @@
+"""Secrets that stand where anybody who may describe a resource reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from glue_pkgmgr.core.secret_arguments import blatant_secret, plain_secret
+from glue_pkgmgr.infra.lint.intrinsics import placeholders, shortened
+from glue_pkgmgr.infra.lint.rule import Asked, Hit, Level, Rule
+from glue_pkgmgr.infra.lint.view import Setting, View
+
+_RESOLVED = re.compile(r"\{\{resolve:(?:secretsmanager|ssm-secure):", re.IGNORECASE)
+_FILLED_IN_LATER = re.compile(r":(?:\$|%s|\*+|\{[^{}]*\}|<[^<>]*>)@")  # a password that is not there yet
+_PASSWORD_OF_A_URL = re.compile(r"://[^/?#\s:@]+:\$\{[^{}]*\}@")
+
+
+def _in_arguments(view: View, asked: Asked) -> Iterator[Hit]:
+    for job in view.jobs:
+        for argument in job.arguments:
+            if why := _why(argument, view.hidden) or _resolved(argument):
+                yield Hit(place=argument.place, told=_sentence(f"the argument {argument.name}", why))
+
+
+def _elsewhere(view: View, asked: Asked) -> Iterator[Hit]:
+    arguments = {(one.resource.name, one.path) for job in view.jobs for one in job.arguments}
+    told: set[tuple[str, tuple[str | int, ...]]] = set()
+    for what, settings in (
+        ("the connection property", [one for connection in view.connections for one in connection.properties]),
+        ("the environment variable", view.environments),
+    ):
+        in_clear = what.endswith("variable")  # a connection's properties Glue can encrypt and hide
+        for one in settings:
+            if why := _why(one, view.hidden if in_clear else frozenset()) or (in_clear and _resolved(one)):
+                told.add((one.resource.name, one.path))
+                yield Hit(place=one.place, told=_sentence(f"{what} {one.name}", why))
+    for one in view.texts:
+        where = (one.resource.name, one.path)
+        why = next(filter(None, map(_blatant, one.texts)), "")
+        if one.resource.kind == "Parameter" and any(one.texts):
+            why = "has a default, although it is to be secret"
+        if why and where not in arguments and where not in told:
+            yield Hit(place=one.place, told=f"{one.name or 'a text'} {why}")
+
+
+def _sentence(subject: str, why: str) -> str:
+    return f"{subject}: {why}" if why.startswith("its ") else f"{subject} {why}"
+
+
+def _why(setting: Setting, hidden: frozenset[str]) -> str:
+    """Return why a value seems to be a secret; empty if it does not."""
+    for text in setting.texts:
+        if found := sorted(hidden.intersection(placeholders(text))):
+            return f"takes its value from {found[0]}, which is to be secret"
+        if _PASSWORD_OF_A_URL.search(text):
+            return "becomes a URL with a password or token in it"
+        # A reference is no secret by its name: `${Secret.Arn}` says where one lies.
+        if why := plain_secret(setting.name.removeprefix("--"), text if "${" not in text else ""):
+            return why
+        if why := _blatant(text):
+            return why
+    return ""
+
+
+def _blatant(text: str) -> str:
+    return blatant_secret(_FILLED_IN_LATER.sub("@", shortened(text)))
+
+
+def _resolved(setting: Setting) -> str:
+    if any(map(_RESOLVED.search, setting.texts)):
+        return "is resolved to the secret itself when the stack is deployed"
+    return ""
+
+
+RULES = (
+    Rule(
+        id="GPK101",
+        name="secret-in-job-arguments",
+        title="Secret or token in a job's arguments",
+        reason="Arguments stand in clear in glue:GetJob, glue:GetJobRun, the console and job logs.",
+        fix="Give the job the name of a secret in Secrets Manager and read it there; a token for the package "
+        "index belongs in a requirements file in S3 that is deleted after the installation, or is not needed at "
+        "all where the wheels are staged in S3.",
+        level=Level.ERROR,
+        find=_in_arguments,
+    ),
+    Rule(
+        id="GPK102",
+        name="secret-in-template",
+        title="Secret or token in a template",
+        reason="Whoever reads the template, the stack, or the resource has the secret, and so has the history of "
+        "the repository it lies in.",
+        fix="Keep it in Secrets Manager: name it by SECRET_ID in a connection, and by its ARN in a function's "
+        "environment. Then change the secret: it has been told.",
+        level=Level.ERROR,
+        find=_elsewhere,
+    ),
+)

@@ -1,0 +1,190 @@
+"""What the rules look at: the same values whether CloudFormation or Terraform says them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+
+from glue_pkgmgr.infra.lint.document import Path, Value, line_of, path_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where something stands: the file as it was named, the line from 1, the resource, the path below its file."""
+
+    file: str
+    line: int
+    resource: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """One rule that somebody has switched off, and why; an empty `reason` is none."""
+
+    rule: str
+    reason: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One resource of a template. `name` is its logical id or Terraform address; `document` its whole file."""
+
+    name: str
+    kind: str
+    file: str
+    root: Path
+    document: Value = field(repr=False, compare=False)
+    suppressions: tuple[Suppression, ...] = ()
+
+    def at(self, *path: str | int) -> Place:
+        """Return the place of what stands at `path` below the resource's properties."""
+        whole = (*self.root, *path)
+        return Place(file=self.file, line=line_of(self.document, whole), resource=self.name, path=path_text(whole))
+
+    def is_meant(self, text: str, called: Iterable[str] = ()) -> bool:
+        """Whether `text` is a reference to this resource, or one of the names it is `called` by."""
+        return bool(text) and (
+            text in set(called) or bool(re.fullmatch(rf"\$\{{{re.escape(self.name)}(?:\.[^}}]*)?\}}", text))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A named text in a resource, and what it may become; `path` leads to it from the resource's properties."""
+
+    name: str
+    texts: tuple[str, ...]
+    resource: Resource
+    path: Path
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return self.resource.at(*self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A Glue job. `kind` is its command's name, such as `glueetl`; a setting without texts is not set."""
+
+    resource: Resource
+    kind: str
+    python_version: Setting
+    glue_version: Setting
+    arguments: tuple[Setting, ...]
+    connections: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A Glue connection; `in_network` tells whether its jobs run in a VPC."""
+
+    resource: Resource
+    called: tuple[str, ...]
+    in_network: bool
+    properties: tuple[Setting, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One statement of an IAM policy.
+
+    `principals` are the resources that have it (roles, users, groups), empty in the policy of a resource.
+    `conditions` maps a condition's key in lower case to its values. `other_actions` tells that `actions` are
+    those excepted (`NotAction`), `other_resources` the same of `resources`.
+    """
+
+    resource: Resource
+    path: Path
+    principals: frozenset[str]
+    allows: bool
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    conditions: Mapping[str, tuple[str, ...]]
+    other_actions: bool = False
+    other_resources: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return self.resource.at(*self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedPolicy:
+    """A policy of AWS by its ARN or name, and the resource that it is attached to."""
+
+    name: str
+    resource: Resource
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A CodeArtifact repository. `upstreams` are names or references."""
+
+    resource: Resource
+    called: tuple[str, ...]
+    external: tuple[str, ...]
+    upstreams: tuple[str, ...]
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageGroup:
+    """A CodeArtifact package group: its pattern, and whether it keeps releases of external repositories out."""
+
+    resource: Resource
+    patterns: tuple[str, ...]
+    blocks_external: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateMachine:
+    """A Step Functions state machine: the texts its definition may be."""
+
+    resource: Resource
+    definitions: tuple[Setting, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Everything in one or more templates that some rule looks at.
+
+    `endpoints` are the services of VPC endpoints, `networks` the VPCs, `exits` what leads out of one to the
+    internet, `texts` every text of every resource, `hidden` the names of secret parameters, `unseen` the places of
+    policies that only a deployment knows.
+    """
+
+    resources: tuple[Resource, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    connections: tuple[Connection, ...] = ()
+    statements: tuple[Statement, ...] = ()
+    managed: tuple[ManagedPolicy, ...] = ()
+    repositories: tuple[Repository, ...] = ()
+    domains: tuple[Resource, ...] = ()
+    package_groups: tuple[PackageGroup, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    networks: tuple[Resource, ...] = ()
+    exits: tuple[Resource, ...] = ()
+    environments: tuple[Setting, ...] = ()
+    state_machines: tuple[StateMachine, ...] = ()
+    texts: tuple[Setting, ...] = ()
+    hidden: frozenset[str] = frozenset()
+    suppressions: tuple[Suppression, ...] = ()
+    unseen: tuple[Place, ...] = ()
+
+
+def together(views: Iterable[View]) -> View:
+    """Return one view of everything in `views`: stacks that are given together are judged together."""
+    known = list(views)
+    hidden = frozenset(name for view in known for name in view.hidden)
+    rows = {
+        one.name: tuple(part for view in known for part in getattr(view, one.name))
+        for one in fields(View)
+        if one.name != "hidden"
+    }
+    return View(**rows, hidden=hidden)
