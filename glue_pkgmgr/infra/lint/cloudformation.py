@@ -308,8 +308,11 @@ def _every_text(value: Value, scope: Scope, resource: Resource, path: Path, name
             yield from _every_text(one, scope, resource, (*path, position), name)
     elif isinstance(value, Table):
         beside = next((value[key] for key in _NAME if key in value), None)
+        named = isinstance(beside, str) and any(key in value for key in _VALUE)
         for key, one in value.items():
-            told = beside if key in _VALUE and isinstance(beside, str) else key
+            if named and key in _NAME:
+                continue  # it is the name of what stands beside it
+            told = str(beside) if named and key in _VALUE else key
             yield from _every_text(one, scope, resource, (*path, key), told)
 
 

@@ -112,10 +112,13 @@ class Scope:
         if not isinstance(text, str):
             return (_UNKNOWN,)
         pieces: list[Texts] = []
+        told: dict[str, Texts] = {}  # a name may stand there often, and what it is may be told by another Sub
         end = 0
         for place in _PLACE.finditer(text):
             literal, name = place[1], place[2].strip()
-            pieces += [(text[end : place.start()],), (f"${{{name}}}",) if literal else self._named(name, names)]
+            if not literal and name not in told:
+                told[name] = self._named(name, names)
+            pieces += [(text[end : place.start()],), (f"${{{name}}}",) if literal else told[name]]
             end = place.end()
         return _combined([*pieces, (text[end:],)])
 
@@ -128,7 +131,7 @@ class Scope:
         delimiter, parts = _two(argument)
         between = delimiter if isinstance(delimiter, str) else ""
         rows = self._rows(parts)
-        return (_UNKNOWN,) if rows is None else (_cut(between.join(row)) for row in rows)
+        return (_UNKNOWN,) if rows is None else (_joined(row, between) for row in rows)
 
     def _selected(self, argument: Value) -> Iterable[str]:
         position, parts = _two(argument)
@@ -214,7 +217,7 @@ def _below(mapping: Mapping[str, Value], keys: list[Texts]) -> list[Value]:
 
 
 def _combined(pieces: list[Texts]) -> Iterable[str]:
-    return (_cut("".join(choice)) for choice in islice(product(*pieces), _MOST))
+    return (_joined(choice) for choice in islice(product(*pieces), _MOST))
 
 
 def _some(texts: Iterable[str]) -> Texts:
@@ -222,8 +225,16 @@ def _some(texts: Iterable[str]) -> Texts:
     return tuple(dict.fromkeys(islice(texts, _MOST)))
 
 
-def _cut(text: str) -> str:
-    return text[:_LONGEST]
+def _joined(parts: Iterable[str], between: str = "") -> str:
+    """Return `parts` with `between` them, cut at a length that no text of a template has."""
+    found: list[str] = []
+    length = 0
+    for part in parts:
+        if length > _LONGEST:
+            break
+        found.append(part)
+        length += len(part) + len(between)
+    return between.join(found)[:_LONGEST]
 
 
 def _left_out(value: Value) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from glue_pkgmgr.core.secret_arguments import blatant_secret, plain_secret
+from glue_pkgmgr.infra.lint.document import Path
 from glue_pkgmgr.infra.lint.intrinsics import placeholders, shortened
 from glue_pkgmgr.infra.lint.rule import Asked, Hit, Level, Rule
 from glue_pkgmgr.infra.lint.view import Setting, View
@@ -23,8 +24,8 @@ def _in_arguments(view: View, asked: Asked) -> Iterator[Hit]:
 
 
 def _elsewhere(view: View, asked: Asked) -> Iterator[Hit]:
-    arguments = {(one.resource.name, one.path) for job in view.jobs for one in job.arguments}
-    told: set[tuple[str, tuple[str | int, ...]]] = set()
+    arguments = {_where(one) for job in view.jobs for one in job.arguments}
+    told: set[tuple[str, str, Path]] = set()
     for what, settings in (
         ("the connection property", [one for connection in view.connections for one in connection.properties]),
         ("the environment variable", view.environments),
@@ -32,15 +33,26 @@ def _elsewhere(view: View, asked: Asked) -> Iterator[Hit]:
         in_clear = what.endswith("variable")  # a connection's properties Glue can encrypt and hide
         for one in settings:
             if why := _why(one, view.hidden if in_clear else frozenset()) or (in_clear and _resolved(one)):
-                told.add((one.resource.name, one.path))
+                told.add(_where(one))
                 yield Hit(place=one.place, told=_sentence(f"{what} {one.name}", why))
     for one in view.texts:
-        where = (one.resource.name, one.path)
         why = next(filter(None, map(_blatant, one.texts)), "")
         if one.resource.kind == "Parameter" and any(one.texts):
             why = "has a default, although it is to be secret"
-        if why and where not in arguments and where not in told:
+        if why and _where(one) not in arguments and _where(one) not in told:
             yield Hit(place=one.place, told=f"{one.name or 'a text'} {why}")
+
+
+def _where(setting: Setting) -> tuple[str, str, Path]:
+    """Return where a setting stands, whether or not it does so in a branch of a condition."""
+    path: Path = ()
+    branch = False
+    for step in setting.path:
+        call = isinstance(step, str) and step.startswith("Fn::")
+        if not call and not (branch and isinstance(step, int)):
+            path = (*path, step)
+        branch = call
+    return setting.resource.file, setting.resource.name, path
 
 
 def _sentence(subject: str, why: str) -> str:
