@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from glue_pkgmgr.errors import SettingsError
-from glue_pkgmgr.infra.lint.registry import RULES, suppression
-from glue_pkgmgr.infra.lint.rule import Level
+from glue_pkgmgr.infra.lint.registry import RULES, judge, suppression
+from glue_pkgmgr.infra.lint.rule import Asked, Level
 from glue_pkgmgr.infra.lint.rules.installs import unpinned
 from glue_pkgmgr.infra.lint.rules.versions import ENDED
+from glue_pkgmgr.infra.lint.source import parse, view_of
+from glue_pkgmgr.infra.lint.view import together
+
+_KINDS = [
+    "AWS::Glue::Job",
+    "AWS::Glue::Connection",
+    "AWS::IAM::Role",
+    "AWS::IAM::Policy",
+    "AWS::IAM::ManagedPolicy",
+    "AWS::S3::BucketPolicy",
+    "AWS::CodeArtifact::Domain",
+    "AWS::CodeArtifact::Repository",
+    "AWS::CodeArtifact::PackageGroup",
+    "AWS::EC2::VPCEndpoint",
+    "AWS::Lambda::Function",
+    "AWS::Serverless::Function",
+    "AWS::StepFunctions::StateMachine",
+]
+_KEYS = [
+    *("Command", "Connections", "DefaultArguments", "GlueVersion", "ConnectionInput", "ConnectionProperties"),
+    *("Policies", "PolicyDocument", "Statement", "Action", "NotAction", "Resource", "Condition", "StringEquals"),
+    *("Roles", "ManagedPolicyArns", "ExternalConnections", "Upstreams", "OriginConfiguration", "Restrictions"),
+    *("Environment", "Variables", "Definition", "DefinitionString", "States", "Parameters", "Name", "Value"),
+    *("Ref", "Fn::Sub", "Fn::If", "Fn::Join", "Fn::Transform", "glue-pkgmgr", "rules_to_suppress", "id", "NoEcho"),
+    *("PermissionsPolicyDocument", "Properties", "Type", "Default", "--additional-python-modules", "R0"),
+]
 
 
 def test_every_rule_finds_something_in_the_open_template(judged, template):
@@ -432,3 +461,25 @@ Resources:
     - Job${Name}: {Type: AWS::Glue::Job, Properties: {GlueVersion: '2.0'}}
 """
     assert found(text) == ["GPK601 Job${Name}"]
+
+
+# --- whatever shape a template has
+
+_ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.sampled_from(["", "x", "*", "Allow", "glue:*", "public:pypi", "${A}", "Resource"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=4),
+    max_leaves=15,
+)
+
+
+@given(st.dictionaries(st.sampled_from(_KINDS), _ANYTHING, max_size=6), _ANYTHING, _ANYTHING)
+def test_any_shape_is_judged(resources, parameters, metadata):
+    declared = {f"R{n}": {"Type": kind, "Properties": one} for n, (kind, one) in enumerate(resources.items())}
+    declared["Odd"] = metadata
+    text = json.dumps(
+        {"Resources": declared, "Parameters": parameters, "Metadata": metadata, "Mappings": parameters}
+    )
+    view = view_of(parse(text, "t.json"), "t.json")
+    assert judge(together([view, view]), Asked(today=date(2026, 11, 24))) is not None
