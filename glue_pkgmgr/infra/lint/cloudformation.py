@@ -11,6 +11,7 @@ from glue_pkgmgr.infra.lint.intrinsics import Scope, function
 from glue_pkgmgr.infra.lint.policy import statements
 from glue_pkgmgr.infra.lint.view import (
     Connection,
+    Directory,
     Job,
     ManagedPolicy,
     PackageGroup,
@@ -192,9 +193,10 @@ class _Template:
         return value
 
     def _statements(self, resources: list[tuple[Resource, Table]]) -> Iterator[Statement]:
+        holders = _Holders(resources, self._listed)
         for resource, properties in resources:
             for path, document, own in self._documents(resource, properties):
-                principals = self._principals(resource, properties, resources) if own else frozenset[str]()
+                principals = holders.of(resource, properties) if own else frozenset[str]()
                 yield from statements(
                     document, scope=self._scope, resource=resource, path=path, principals=principals
                 )
@@ -212,27 +214,6 @@ class _Template:
         elif resource.kind in _RESOURCE_POLICIES:
             member = _RESOURCE_POLICIES[resource.kind]
             yield (member,), properties.get(member), False
-
-    def _principals(
-        self, resource: Resource, properties: Table, resources: list[tuple[Resource, Table]]
-    ) -> frozenset[str]:
-        """Return the names of the resources that have a policy; the policy itself if nothing here has it."""
-        if resource.kind in _WITH_POLICIES:
-            return frozenset((resource.name,))
-        texts = {
-            text
-            for member in _PRINCIPALS
-            for _, one in self._scope.each(properties.get(member))
-            for text in self._scope.texts(one)
-        }
-        found = set()
-        for other, others in resources:
-            if other.kind in _WITH_POLICIES:
-                named = [text for member in _PRINCIPALS for text in self._scope.texts(others.get(member))]
-                attached = self._listed(others.get("ManagedPolicyArns"))
-                if any(other.is_meant(text, named) for text in texts) or any(map(resource.is_meant, attached)):
-                    found.add(other.name)
-        return frozenset(found or {resource.name})
 
     def _managed(self, resources: list[tuple[Resource, Table]]) -> Iterator[ManagedPolicy]:
         for resource, properties in resources:
@@ -284,6 +265,33 @@ class _Template:
 
     def _first(self, value: Value) -> str:
         return next(iter(self._scope.texts(value)), "")
+
+
+class _Holders:
+    """Which roles, users and groups have a policy."""
+
+    def __init__(
+        self, resources: list[tuple[Resource, Table]], listed: Callable[[Value], tuple[str, ...]]
+    ) -> None:
+        self._listed = listed
+        holding = [(resource, properties) for resource, properties in resources if resource.kind in _WITH_POLICIES]
+        self._directory = Directory((resource, self._named(properties)) for resource, properties in holding)
+        policies = Directory((resource, ()) for resource, _ in resources)
+        self._attached: dict[str, set[str]] = {}
+        for resource, properties in holding:
+            for text in listed(properties.get("ManagedPolicyArns")):
+                for policy in policies.meant(text):
+                    self._attached.setdefault(policy.name, set()).add(resource.name)
+
+    def of(self, policy: Resource, properties: Table) -> frozenset[str]:
+        """Return the names of those that have `policy`; its own if nothing here has it, or it is one of them."""
+        if policy.kind in _WITH_POLICIES:
+            return frozenset((policy.name,))
+        named = {one.name for text in self._named(properties) for one in self._directory.meant(text)}
+        return frozenset((named | self._attached.get(policy.name, set())) or {policy.name})
+
+    def _named(self, properties: Table) -> list[str]:
+        return [text for member in _PRINCIPALS for text in self._listed(properties.get(member))]
 
 
 def _declared(resources: Table, path: Path) -> Iterator[tuple[Path, str, Table]]:

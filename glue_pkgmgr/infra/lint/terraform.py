@@ -14,6 +14,7 @@ from glue_pkgmgr.infra.lint.json_text import parse_json
 from glue_pkgmgr.infra.lint.policy import statements
 from glue_pkgmgr.infra.lint.view import (
     Connection,
+    Directory,
     Job,
     ManagedPolicy,
     PackageGroup,
@@ -56,7 +57,9 @@ class _Plan:
         root = "planned_values" if "planned_values" in document else "values"
         configuration = table(table(document.get("configuration")).get("root_module"))
         self._read(table(_values(document).get("root_module")), (root, "root_module"), configuration, "")
-        self._named = {resource.name: resource for resource, _, _ in self._resources}
+        self._principals = Directory(
+            (one, _texts(values.get("name"))) for one, values, _ in self._of(*_PRINCIPALS)
+        )
         self._data = dict(self._policy_data())
 
     def view(self) -> View:
@@ -197,26 +200,22 @@ class _Plan:
         for resource, values, _ in self._of(*(f"{kind}_policy" for kind in _PRINCIPALS)):
             holders = self._holders(values) or {resource.name}
             yield resource, ("policy",), _text(values, "policy"), frozenset(holders)
+        policies = Directory((one, _texts(values.get("arn"))) for one, values, _ in self._of("aws_iam_policy"))
+        attached: dict[str, set[str]] = {}
+        for _, values, _ in self._of(*_ATTACHMENTS):
+            for policy in policies.meant(_text(values, "policy_arn")):
+                attached.setdefault(policy.name, set()).update(self._holders(values))
         for resource, values, _ in self._of("aws_iam_policy"):
-            holders = {
-                holder
-                for _, attachment, _ in self._of(*_ATTACHMENTS)
-                if resource.is_meant(_text(attachment, "policy_arn"), _texts(values.get("arn")))
-                for holder in self._holders(attachment)
-            }
-            yield resource, ("policy",), _text(values, "policy"), frozenset(holders or {resource.name})
+            holders = attached.get(resource.name) or {resource.name}
+            yield resource, ("policy",), _text(values, "policy"), frozenset(holders)
         for resource, values, _ in self._of(*_RESOURCE_POLICIES):
             member = _RESOURCE_POLICIES[resource.kind]
             yield resource, (member,), _text(values, member), frozenset()
 
     def _holders(self, values: Table) -> set[str]:
         """Return the names of the roles, users and groups that a policy or an attachment names."""
-        texts = {text for member in ("role", "user", "group") for text in _texts(values.get(member))}
-        return {
-            resource.name
-            for resource, others, _ in self._of(*_PRINCIPALS)
-            if any(resource.is_meant(text, _texts(others.get("name"))) for text in texts)
-        }
+        texts = [text for member in ("role", "user", "group") for text in _texts(values.get(member))]
+        return {one.name for text in texts for one in self._principals.meant(text)}
 
     def _managed(self) -> Iterator[ManagedPolicy]:
         for resource, values, _ in self._of(*_PRINCIPALS):

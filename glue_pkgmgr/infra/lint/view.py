@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 
@@ -44,11 +43,26 @@ class Resource:
         whole = (*self.root, *path)
         return Place(file=self.file, line=line_of(self.document, whole), resource=self.name, path=path_text(whole))
 
-    def is_meant(self, text: str, called: Iterable[str] = ()) -> bool:
-        """Whether `text` is a reference to this resource, or one of the names it is `called` by."""
-        return bool(text) and (
-            text in set(called) or bool(re.fullmatch(rf"\$\{{{re.escape(self.name)}(?:\.[^}}]*)?\}}", text))
-        )
+
+class Directory:
+    """Finds the resources that a text means: by a reference, or by a name that they are called by."""
+
+    def __init__(self, called: Iterable[tuple[Resource, Iterable[str]]]) -> None:
+        self._by_name: dict[str, list[Resource]] = {}
+        self._by_reference: dict[str, list[Resource]] = {}
+        for resource, names in called:
+            self._by_reference.setdefault(resource.name, []).append(resource)
+            for name in names:
+                self._by_name.setdefault(name, []).append(resource)
+
+    def meant(self, text: str) -> list[Resource]:
+        """Return the resources that `text` means: `name`, `${Logical}`, `${Logical.Arn}`, `${aws_x.y[0].arn}`."""
+        if not (text.startswith("${") and text.endswith("}")):
+            return self._by_name.get(text, [])
+        name = text[2:-1]
+        while name and name not in self._by_reference:
+            name = name.rpartition(".")[0]
+        return self._by_reference.get(name, [])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

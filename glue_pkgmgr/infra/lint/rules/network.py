@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from glue_pkgmgr.infra.lint.rule import Asked, Hit, Level, Rule
-from glue_pkgmgr.infra.lint.view import View
+from glue_pkgmgr.infra.lint.view import Directory, View
 
 _NEEDED = {
     "s3": "the job's script and data",
@@ -21,22 +21,16 @@ _NEEDED_FOR_PACKAGES = {
 def _no_endpoint(view: View, asked: Asked) -> Iterator[Hit]:
     if not view.networks and not view.endpoints:
         return  # the VPC is made elsewhere, and so may be its endpoints
-    used = [
-        connection
-        for connection in view.connections
-        if connection.in_network
-        and any(
-            connection.resource.is_meant(text, connection.called) for job in view.jobs for text in job.connections
-        )
-    ]
-    if not used:
+    inside = Directory((one.resource, one.called) for one in view.connections if one.in_network)
+    used = next((one for job in view.jobs for text in job.connections for one in inside.meant(text)), None)
+    if used is None:
         return
     needed = {**_NEEDED, **(_NEEDED_FOR_PACKAGES if _uses_codeartifact(view) else {})}
     missing = [service for service in needed if not any(one.endswith(f".{service}") for one in view.endpoints)]
     way = " but through the internet" if view.exits else ""
     for service in sorted(missing):
         yield Hit(
-            place=used[0].resource.at(),
+            place=used.at(),
             told=f"no VPC endpoint for {service}: jobs have no way to {needed[service]}{way}",
             level=Level.NOTE if view.exits else None,
         )

@@ -3,54 +3,56 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 from glue_pkgmgr.core.names import ProjectName
 from glue_pkgmgr.infra.lint.rule import Asked, Hit, Level, Rule
-from glue_pkgmgr.infra.lint.view import PackageGroup, Repository, View
+from glue_pkgmgr.infra.lint.view import Directory, PackageGroup, Repository, Resource, View
 
 _IN_A_URL = re.compile(r"/pypi/(?:d/[^/\s]+/)?([\w.${}-]+)/?")
 
 
 def _open(view: View, asked: Asked) -> Iterator[Hit]:
+    directory = Directory((one.resource, one.called) for one in view.repositories)
+    by_resource = {one.resource: one for one in view.repositories}
+    installed_from = _installed_from(view, directory)
     for repository in view.repositories:
-        if source := _source(repository, view.repositories):
+        if source := _source(repository, directory, by_resource):
             yield Hit(
                 place=repository.resource.at(*repository.path),
                 told=f"every release of {source} is installable from {_name(repository)}",
             )
-        elif repository.external and _installed_from(repository, view):
+        elif repository.external and (len(view.repositories) == 1 or repository.resource in installed_from):
             yield Hit(
                 place=repository.resource.at(*repository.path),
                 told=f"jobs install from {_name(repository)}, which is connected to {repository.external[0]}",
             )
 
 
-def _source(repository: Repository, others: Sequence[Repository]) -> str:
+def _source(repository: Repository, directory: Directory, by_resource: Mapping[Resource, Repository]) -> str:
     """Return the external connection that `repository` reaches through its upstreams; empty if none is known."""
-    seen = {repository.resource.name}
+    seen = {repository.resource}
     ahead = list(repository.upstreams)
     while ahead:
-        text = ahead.pop()
-        for one in others:
-            if one.resource.name not in seen and one.resource.is_meant(text, one.called):
+        for resource in directory.meant(ahead.pop()):
+            if resource not in seen:
+                seen.add(resource)
+                one = by_resource[resource]
                 if one.external:
                     return one.external[0]
-                seen.add(one.resource.name)
                 ahead += one.upstreams
     return ""
 
 
-def _installed_from(repository: Repository, view: View) -> bool:
-    """Whether some URL here names it as an index, or there is no other repository to install from."""
-    if len(view.repositories) == 1:
-        return True
-    return any(
-        repository.resource.is_meant(found[1], repository.called)
+def _installed_from(view: View, directory: Directory) -> set[Resource]:
+    """Return the repositories that some URL here names as an index."""
+    return {
+        resource
         for one in view.texts
         for text in one.texts
         for found in _IN_A_URL.finditer(text)
-    )
+        for resource in directory.meant(found[1])
+    }
 
 
 def _name(repository: Repository) -> str:
