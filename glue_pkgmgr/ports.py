@@ -640,6 +640,7 @@ class TemplateStore(Protocol):
 
     def https(self, url: str) -> str:
         """Return the URL under which CloudFormation reads what is at `url`."""
+        ...
 
 
 class TemplateFiles(Protocol):
