@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from glue_pkgmgr.infra.lint.document import Items, Path, Table, Value, items, line_of, path_text, table
@@ -71,6 +72,7 @@ class _Template:
         return View(
             resources=tuple(resource for resource, _ in resources),
             jobs=tuple(self._all(resources, {"AWS::Glue::Job": self._job})),
+            arguments=tuple(self._given(resources)),
             connections=tuple(self._all(resources, {"AWS::Glue::Connection": self._connection})),
             statements=tuple(self._statements(resources)),
             managed=tuple(self._managed(resources)),
@@ -221,7 +223,19 @@ class _Template:
                 for member in ("ManagedPolicyArns", "Policies"):
                     for position, one in self._scope.each(properties.get(member)):
                         for text in self._scope.texts(one):
-                            yield ManagedPolicy(name=text, resource=resource, path=(member, *position))
+                            yield ManagedPolicy(
+                                name=text,
+                                resource=resource,
+                                path=(member, *position),
+                                principals=frozenset((resource.name,)),
+                            )
+
+    def _given(self, resources: list[tuple[Resource, Table]]) -> Iterator[Setting]:
+        for resource, properties in resources:
+            if resource.kind == "AWS::Glue::Trigger":
+                for position, one in self._scope.each(properties.get("Actions")):
+                    for setting in self._settings(resource, table(one), "Arguments"):
+                        yield replace(setting, path=("Actions", *position, *setting.path))
 
     def _endpoints(self, resources: list[tuple[Resource, Table]]) -> Iterator[str]:
         for resource, properties in resources:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.infra.lint.cloudformation import every_text
@@ -66,6 +67,7 @@ class _Plan:
         return View(
             resources=tuple(resource for resource, _, _ in self._resources),
             jobs=tuple(self._job(*one) for one in self._of("aws_glue_job")),
+            arguments=tuple(self._given()),
             connections=tuple(self._connection(*one) for one in self._of("aws_glue_connection")),
             statements=tuple(self._statements()),
             managed=tuple(self._managed()),
@@ -163,6 +165,13 @@ class _Plan:
     def _state_machine(self, resource: Resource, values: Table, _: Table) -> StateMachine:
         return StateMachine(resource=resource, definitions=(_setting(resource, values, "definition"),))
 
+    def _given(self) -> Iterator[Setting]:
+        for resource, values, sensitive in self._of("aws_glue_trigger"):
+            marks = [*items(sensitive.get("actions")), *[None] * len(items(values.get("actions")))]
+            for position, (one, marked) in enumerate(zip(items(values.get("actions")), marks, strict=False)):
+                for setting in _settings(resource, table(one), table(marked), "arguments"):
+                    yield replace(setting, path=("actions", position, *setting.path))
+
     def _environments(self) -> Iterator[Setting]:
         for resource, values, sensitive in self._of("aws_lambda_function"):
             marked = _block(sensitive, "environment")
@@ -220,9 +229,17 @@ class _Plan:
     def _managed(self) -> Iterator[ManagedPolicy]:
         for resource, values, _ in self._of(*_PRINCIPALS):
             for text in _texts(values.get("managed_policy_arns")):
-                yield ManagedPolicy(name=text, resource=resource, path=("managed_policy_arns",))
+                holders = frozenset((resource.name,))
+                yield ManagedPolicy(
+                    name=text, resource=resource, path=("managed_policy_arns",), principals=holders
+                )
         for resource, values, _ in self._of(*_ATTACHMENTS):
-            yield ManagedPolicy(name=_text(values, "policy_arn"), resource=resource, path=("policy_arn",))
+            yield ManagedPolicy(
+                name=_text(values, "policy_arn"),
+                resource=resource,
+                path=("policy_arn",),
+                principals=frozenset(self._holders(values)),
+            )
 
     def _policy_data(self) -> Iterator[tuple[str, Table]]:
         """Yield what is known of each policy document that is made only during apply, by the reference to it."""

@@ -129,11 +129,12 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedPolicy:
-    """A policy of AWS by its ARN or name, and the resource that it is attached to."""
+    """A policy by its ARN or name, where it is attached, and the names of the resources that have it so."""
 
     name: str
     resource: Resource
     path: Path
+    principals: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +169,7 @@ class StateMachine:
 class View:
     """Everything in one or more templates that some rule looks at.
 
+    `arguments` are those that something else than a job, such as a trigger, gives to one;
     `endpoints` are the services of VPC endpoints, `networks` the VPCs, `exits` what leads out of one to the
     internet, `texts` every text of every resource, `hidden` the names of secret parameters, `unseen` the places of
     policies that only a deployment knows.
@@ -175,6 +177,7 @@ class View:
 
     resources: tuple[Resource, ...] = ()
     jobs: tuple[Job, ...] = ()
+    arguments: tuple[Setting, ...] = ()
     connections: tuple[Connection, ...] = ()
     statements: tuple[Statement, ...] = ()
     managed: tuple[ManagedPolicy, ...] = ()
@@ -202,3 +205,8 @@ def together(views: Iterable[View]) -> View:
         if one.name != "hidden"
     }
     return View(**rows, hidden=hidden)
+
+
+def job_arguments(view: View) -> tuple[Setting, ...]:
+    """Return the arguments that jobs get, by their definitions and by what starts them."""
+    return (*(argument for job in view.jobs for argument in job.arguments), *view.arguments)

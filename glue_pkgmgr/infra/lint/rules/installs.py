@@ -11,8 +11,8 @@ from packaging.specifiers import Specifier
 from glue_pkgmgr.core.job import MODULES
 from glue_pkgmgr.infra.lint.document import Table
 from glue_pkgmgr.infra.lint.rule import Asked, Hit, Level, Rule
-from glue_pkgmgr.infra.lint.rules.states import job_arguments
-from glue_pkgmgr.infra.lint.view import View
+from glue_pkgmgr.infra.lint.rules.states import started_jobs
+from glue_pkgmgr.infra.lint.view import View, job_arguments
 
 _EXTRA = re.compile(r"--extra-index-url|(?:PIP|UV)_EXTRA_INDEX_URL|(?:^|\s)extra-index-url\s*=", re.IGNORECASE)
 _EXTRA_NAMES = ("PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL")
@@ -31,16 +31,15 @@ def _extra_index(view: View, asked: Asked) -> Iterator[Hit]:
 
 
 def _unpinned(view: View, asked: Asked) -> Iterator[Hit]:
-    for job in view.jobs:
-        for argument in job.arguments:
-            if argument.name == MODULES:
-                for item in dict.fromkeys(item for text in argument.texts for item in unpinned(text)):
-                    yield Hit(place=argument.place, told=f"the job installs {item}")
+    for argument in job_arguments(view):
+        if argument.name == MODULES:
+            for item in dict.fromkeys(item for text in argument.texts for item in unpinned(text)):
+                yield Hit(place=argument.place, told=f"the job installs {item}")
     for machine in view.state_machines:
         for definition in machine.definitions:
             found = [
                 f"the state {state!r} has a job install {item}"
-                for state, arguments in job_arguments(definition)
+                for state, arguments in started_jobs(definition)
                 for item in unpinned(_literal(arguments))
             ]
             for told in dict.fromkeys(found):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from glue_pkgmgr.infra.lint.intrinsics import is_placeholder
 from glue_pkgmgr.infra.lint.rule import Asked, Hit, Level, Rule
 from glue_pkgmgr.infra.lint.view import Directory, View
 
@@ -21,6 +22,8 @@ _NEEDED_FOR_PACKAGES = {
 def _no_endpoint(view: View, asked: Asked) -> Iterator[Hit]:
     if not view.networks and not view.endpoints:
         return  # the VPC is made elsewhere, and so may be its endpoints
+    if any(map(is_placeholder, view.endpoints)):
+        return  # one of them may be what seems to be missing
     inside = Directory((one.resource, one.called) for one in view.connections if one.in_network)
     used = next((one for job in view.jobs for text in job.connections for one in inside.meant(text)), None)
     if used is None:

@@ -42,13 +42,17 @@ _OF_THE_ACCOUNT = {
 }
 _FULL_S3 = re.compile(r"(?:^|/)(?:AmazonS3FullAccess|AdministratorAccess|PowerUserAccess)$")
 _FULL_CODEARTIFACT = re.compile(r"(?:^|/)(?:AWSCodeArtifactAdminAccess|AdministratorAccess|PowerUserAccess)$")
+_HAS_BEARER = re.compile(
+    r"(?:^|/)(?:AWSCodeArtifact(?:ReadOnly|Admin)Access|AdministratorAccess|PowerUserAccess)$"
+)
 _FULL_PASS = re.compile(r"(?:^|/)(?:IAMFullAccess|AdministratorAccess|AWSGlueConsoleFullAccess)$")
 
 
 def _no_bearer(view: View, asked: Asked) -> Iterator[Hit]:
+    served = {name for one in view.managed if _HAS_BEARER.search(one.name) for name in one.principals}
     for principal, statements in _by_principal(view.statements).items():
         mints = [one for one in statements if not _is_everything(one) and grants(one, _TOKEN)]
-        if mints and not any(grants(one, _BEARER) for one in statements):
+        if mints and principal not in served and not any(grants(one, _BEARER) for one in statements):
             yield Hit(
                 place=mints[0].place, told=f"{principal} may call {_TOKEN}, but not {_BEARER}: it gets no token"
             )

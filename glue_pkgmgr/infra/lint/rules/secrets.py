@@ -9,22 +9,36 @@ from glue_pkgmgr.core.secret_arguments import blatant_secret, plain_secret
 from glue_pkgmgr.infra.lint.document import Path
 from glue_pkgmgr.infra.lint.intrinsics import placeholders, shortened
 from glue_pkgmgr.infra.lint.rule import Asked, Hit, Level, Rule
-from glue_pkgmgr.infra.lint.view import Setting, View
+from glue_pkgmgr.infra.lint.rules.states import started_jobs
+from glue_pkgmgr.infra.lint.view import Setting, View, job_arguments
 
 _RESOLVED = re.compile(r"\{\{resolve:(?:secretsmanager|ssm-secure):", re.IGNORECASE)
 _FILLED_IN_LATER = re.compile(r":(?:\$|%s|\*+|\{[^{}]*\}|<[^<>]*>)@")  # a password that is not there yet
+_IN_A_QUERY = re.compile(r"[?&;](?:password|pwd)=(?![$\s&;{<%*])[^\s&;]", re.IGNORECASE)
 _PASSWORD_OF_A_URL = re.compile(r"://[^/?#\s:@]+:\$\{[^{}]*\}@")
 
 
 def _in_arguments(view: View, asked: Asked) -> Iterator[Hit]:
-    for job in view.jobs:
-        for argument in job.arguments:
-            if why := _why(argument, view.hidden) or _resolved(argument):
-                yield Hit(place=argument.place, told=_sentence(f"the argument {argument.name}", why))
+    for argument in job_arguments(view):
+        if why := _why(argument, view.hidden) or _resolved(argument):
+            yield Hit(place=argument.place, told=_sentence(f"the argument {argument.name}", why))
+    for machine in view.state_machines:
+        for definition in machine.definitions:
+            for name, why in dict.fromkeys(_in_states(definition)):
+                yield Hit(place=definition.place, told=_sentence(f"the argument {name} of a job", why))
+
+
+def _in_states(definition: Setting) -> Iterator[tuple[str, str]]:
+    """Yield each argument that a workflow gives to a job although its name, or a hidden one, tells of a secret."""
+    for _, arguments in started_jobs(definition):
+        for name, value in arguments.items():
+            made_later = not isinstance(value, str) or name.endswith(".$") or value.startswith(("$", "{%"))
+            if not made_later and (why := _by_name(name, str(value))):
+                yield name, why
 
 
 def _elsewhere(view: View, asked: Asked) -> Iterator[Hit]:
-    arguments = {_where(one) for job in view.jobs for one in job.arguments}
+    arguments = {_where(one) for one in job_arguments(view)}
     told: set[tuple[str, str, Path]] = set()
     for what, settings in (
         ("the connection property", [one for connection in view.connections for one in connection.properties]),
@@ -66,16 +80,19 @@ def _why(setting: Setting, hidden: frozenset[str]) -> str:
             return f"takes its value from {found[0]}, which is to be secret"
         if _PASSWORD_OF_A_URL.search(text):
             return "becomes a URL with a password or token in it"
-        # A reference is no secret by its name: `${Secret.Arn}` says where one lies.
-        if why := plain_secret(setting.name.removeprefix("--"), text if "${" not in text else ""):
-            return why
-        if why := _blatant(text):
+        if why := _by_name(setting.name, text) or _blatant(text):
             return why
     return ""
 
 
+def _by_name(name: str, text: str) -> str:
+    # A reference is no secret by its name: `${Secret.Arn}` says where one lies.
+    return "" if "${" in text else plain_secret(name.removeprefix("--"), text)
+
+
 def _blatant(text: str) -> str:
-    return blatant_secret(_FILLED_IN_LATER.sub("@", shortened(text)))
+    told = _FILLED_IN_LATER.sub("@", shortened(text))
+    return blatant_secret(told) or ("holds a password in a connection text" if _IN_A_QUERY.search(told) else "")
 
 
 def _resolved(setting: Setting) -> str:

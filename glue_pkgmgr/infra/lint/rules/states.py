@@ -74,7 +74,7 @@ def _told(text: str) -> Iterator[str]:
 _INPUTS = ("Parameters", "Arguments", "Result", "ResultSelector", "Output", "Assign", "ItemSelector")
 
 
-def job_arguments(definition: Setting) -> Iterator[tuple[str, Table]]:
+def started_jobs(definition: Setting) -> Iterator[tuple[str, Table]]:
     """Yield the arguments that each state gives to a Glue job, with the name of the state."""
     for text in definition.texts:
         for state in states(parsed(text)):

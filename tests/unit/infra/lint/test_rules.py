@@ -160,6 +160,35 @@ def test_a_secret_anywhere_in_a_template(found):
     assert found(text) == ["GPK102 Build", "GPK102 Connection", "GPK102 Function", "GPK102 Machine"]
 
 
+def test_a_trigger_and_a_workflow_give_arguments_too(found):
+    text = stack(
+        Trigger=("AWS::Glue::Trigger", "{Actions: [{JobName: j, Arguments: {--api-key: abc, --x: !Ref P}}]}"),
+        Machine=(
+            "AWS::StepFunctions::StateMachine",
+            "{Definition: {States: {A: {Resource: 'arn:aws:states:::glue:startJobRun.sync', "
+            "Parameters: {Arguments: {--password: abc, --token.$: $.x, --secret: '{% $x %}'}}}}}}",
+        ),
+    )
+    assert found(f"{text}\nParameters: {{P: {{NoEcho: true}}}}") == [
+        "GPK101 Trigger",
+        "GPK101 Trigger",
+        "GPK101 Machine",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "rules"),
+    [
+        ("jdbc:redshift://host/db?user=a&password=abc", ["GPK102 C"]),
+        ("jdbc:redshift://host/db?user=a&password=${P}", []),
+        ("jdbc:redshift://host/db?user=a", []),
+    ],
+)
+def test_a_password_in_a_connection_text(found, url, rules):
+    properties = f"{{ConnectionInput: {{ConnectionProperties: {{JDBC_CONNECTION_URL: '{url}'}}}}}}"
+    assert found(stack(C=("AWS::Glue::Connection", properties))) == rules
+
+
 # --- workflows
 
 
@@ -180,6 +209,17 @@ def machine(states):
 )
 def test_a_token_through_states(found, states):
     assert found(machine(states)) == ["GPK103 Machine"]
+
+
+def test_a_definition_as_the_cdk_writes_it(found):
+    parts = ['{"States":{"A":{"Resource":"arn:', {"Ref": "AWS::Partition"}]
+    parts += [
+        ':states:::aws-sdk:codeartifact:getAuthorizationToken","Parameters":{"Domain":"',
+        {"Ref": "D"},
+        '"}}}}',
+    ]
+    properties = json.dumps({"DefinitionString": {"Fn::Join": ["", parts]}})
+    assert found(stack(Machine=("AWS::StepFunctions::StateMachine", properties))) == ["GPK103 Machine"]
 
 
 def test_a_definition_that_is_no_json_before_it_is_filled_in(found):
@@ -313,6 +353,13 @@ def test_a_policy_of_aws_may_be_too_wide(found):
     assert found(text) == ["GPK304 Role"]
 
 
+def test_a_policy_of_aws_may_have_the_bearer(found):
+    text = role(_TOKEN).replace(
+        "{Policies", "{ManagedPolicyArns: ['arn:aws:iam::aws:policy/AWSCodeArtifactReadOnlyAccess'], Policies"
+    )
+    assert found(text) == []
+
+
 # --- repositories
 
 
@@ -383,6 +430,10 @@ def test_a_network_with_a_way_out_is_only_noted(judged):
     report = judged(network(extra="  Nat: {Type: AWS::EC2::NatGateway}"))
     assert {one.level for one in report.findings} == {Level.NOTE}
     assert report.clean
+
+
+def test_an_endpoint_that_is_not_known_may_be_any(found):
+    assert found(network("!Ref Service")) == []
 
 
 def test_a_network_that_is_made_elsewhere_is_not_judged(found):

@@ -71,6 +71,26 @@ def test_an_environment_and_a_connection(found):
     assert found(text) == ["GPK102 aws_glue_connection.c", "GPK102 aws_lambda_function.f"]
 
 
+def test_a_trigger_gives_arguments_too(found):
+    values = {"actions": [{"job_name": "j", "arguments": {"--x": "abc", "--additional-python-modules": "six"}}]}
+    marked = {"sensitive_values": {"actions": [{"arguments": {"--x": True}}]}}
+    assert found(plan(("aws_glue_trigger.t", values, marked))) == [
+        "GPK101 aws_glue_trigger.t",
+        "GPK202 aws_glue_trigger.t",
+    ]
+
+
+def test_a_policy_of_aws_has_the_bearer(found):
+    token = allow("codeartifact:GetAuthorizationToken", "arn:aws:codeartifact:r:1:domain/d")
+    arn = "arn:aws:iam::aws:policy/AWSCodeArtifactReadOnlyAccess"
+    text = plan(
+        ("aws_iam_role.r", {"name": "r"}, {}),
+        ("aws_iam_role_policy.p", {"role": "r", "policy": document(token)}, {}),
+        ("aws_iam_role_policy_attachment.a", {"role": "r", "policy_arn": arn}, {}),
+    )
+    assert found(text) == []
+
+
 def test_policies_of_a_role_from_everywhere_count_together(found):
     token = allow("codeartifact:GetAuthorizationToken", "arn:aws:codeartifact:r:1:domain/d")
     condition = {"StringEquals": {"sts:AWSServiceName": "codeartifact.amazonaws.com"}}
