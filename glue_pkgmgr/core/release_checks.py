@@ -170,7 +170,7 @@ def _paths(asked: _Asked) -> Iterator[Finding]:
 
 
 def _stays_inside(name: str) -> bool:
-    parts = name.rstrip("/").split("/")
+    parts = name.removesuffix("/").split("/")  # of a folder
     return (
         name.isprintable()
         and "\\" not in name

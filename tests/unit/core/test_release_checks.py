@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from glue_pkgmgr.core.distribution import parse_filename
@@ -369,6 +369,7 @@ def test_any_names_are_judged(names: list[str]) -> None:
     assert all(one.told.isprintable() for one in found)
 
 
+@example(["a", "", ""])
 @given(st.lists(st.sampled_from(["a", "..", ".", "", "b.py"]), min_size=1, max_size=5))
 def test_a_name_with_dots_or_without_one_is_never_taken_for_inside(parts: list[str]) -> None:
     name = "/".join(parts)
