@@ -25,6 +25,9 @@ from tests.e2e.command import ROOT, Command
 MARK = "E2E_WORKSPACE"
 """The environment variable by which a process started in a workspace, and all it starts, is known again."""
 
+HOOKS = Path(__file__).parent / "hooks"
+"""A folder whose `sitecustomize` has the stand-in tell every token it issues."""
+
 # Jobs without Spark: what they show is over in a second or two.
 SCRIPTS = {
     "probe": """
@@ -90,6 +93,8 @@ class Workspace:
             "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache" / "uv")),
             "PYENV_ROOT": os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv")),
             "TMPDIR": str(root / "tmp"),
+            "PYTHONPATH": os.pathsep.join(map(str, (HOOKS, ROOT))),
+            "E2E_TOKENS": str(_notes(root)),
             MARK: uuid.uuid4().hex,
         }
         return cls(root, folder, home, Command.in_folder(folder, home, **{**kept, **variables}).environment)
@@ -134,6 +139,11 @@ class Workspace:
         assert found is not None
         return found
 
+    @property
+    def issued(self) -> list[str]:
+        """Every token that the stand-in has ever issued."""
+        return _notes(self.root).read_text().split()
+
     def api(self, service: str) -> Any:
         """Return a boto3 client of the running stand-in."""
         return Clients(self.stand_in)(service)
@@ -143,6 +153,11 @@ class Workspace:
     ) -> subprocess.CompletedProcess[str]:
         self.printed.extend([finished.stderr] if "mint" in arguments else [finished.stdout, finished.stderr])
         return finished
+
+
+def _notes(root: Path) -> Path:
+    # Beside the workspace, in which tokens are searched for.
+    return root.with_name(f"{root.name}-tokens")
 
 
 def marked(mark: str) -> list[psutil.Process]:
