@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from glue_pkgmgr.core.job import INSTALLER_OPTION, LAUNCH_ID, MODULES, Delivery
 from glue_pkgmgr.core.preflight import Finding, warning, wrong
+from glue_pkgmgr.core.secret_arguments import without_secret
 from glue_pkgmgr.errors import NotApproved
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ class WantedJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A member of a definition, such as `DefaultArguments.--day`, that is not as wanted. None: it is not there."""
+    """A member of a definition, such as `DefaultArguments.--day`, that is not as wanted. None: it is not there.
+
+    What may be a secret, in an argument, is `****` on both sides.
+    """
 
     member: str
     there: object
@@ -95,7 +99,7 @@ def definition_of(wanted: WantedJob, there: Definition | None = None) -> dict[st
     made[_DEFAULTS] = {
         "--job-language": "python",
         **made.get(_DEFAULTS, {}),
-        **{f"--{name}": value for name, value in wanted.arguments.items()},
+        **{f"--{name.removeprefix('--')}": value for name, value in wanted.arguments.items()},
     }
     if made.get("WorkerType"):
         made = {member: value for member, value in made.items() if member not in _INSTEAD_OF_WORKERS}
@@ -107,10 +111,17 @@ def differences(there: Definition, wanted: WantedJob) -> tuple[Difference, ...]:
     made = definition_of(wanted, there)
     flat_there, flat_made = dict(_flat(there)), dict(_flat(made))
     return tuple(
-        Difference(member=member, there=flat_there.get(member), wanted=value)
+        Difference(member=member, there=_shown(member, flat_there.get(member)), wanted=_shown(member, value))
         for member, value in sorted(flat_made.items())
         if flat_there.get(member) != value
     )
+
+
+def _shown(member: str, value: object) -> object:
+    kind, _, name = member.partition(".")
+    if kind in (_DEFAULTS, _FIXED) and isinstance(value, str):
+        return without_secret(name.removeprefix("--"), value)
+    return value
 
 
 def _flat(definition: Definition) -> Iterator[tuple[str, object]]:
@@ -179,19 +190,22 @@ def hazards(there: Definition, lock: Lock, delivery: Delivery, arguments: Mappin
             f"Glue job {job!r} fixes {name}, so what the launch gives would not count",
             f"take it out of the job's {_FIXED}",
         )
-    effective = {**defaults, **fixed}
+    given = {f"--{name.removeprefix('--')}": value for name, value in arguments.items()}
+    effective = {**defaults, **given, **fixed}
     for name in _OTHER_ENVIRONMENTS:
         if effective.get(name):
+            whose, out = (
+                ("the launch", "leave it out") if name in given else (f"Glue job {job!r}", "take it out there")
+            )
             yield wrong(
-                _CHECK,
-                f"Glue job {job!r} has {name}: its runs use another environment than the one the lock is for",
-                f"take {name} out of the job",
+                _CHECK, f"{whose} has {name}: runs use another environment than the one the lock is for", out
             )
     for name in _BESIDE_THE_LOCK:
         if effective.get(name):
+            whose = "the launch" if name in given else f"Glue job {job!r}"
             yield warning(
                 _CHECK,
-                f"Glue job {job!r} has {name}: its runs import what no lock names",
+                f"{whose} has {name}: runs import what no lock names",
                 "make it a project of your own, and a part of the request",
             )
     if not lock.installed and defaults.get(MODULES):

@@ -72,11 +72,16 @@ def without_secrets(arguments: Mapping[str, str]) -> dict[str, str]:
     Names come with `--` or without and are returned without. The arguments that install are left out.
     """
     kept = {
-        name.removeprefix("--"): MASK if _secret(name, value) else value
+        name.removeprefix("--"): without_secret(name, value)
         for name, value in arguments.items()
         if f"--{name.removeprefix('--')}" not in _NOT_KEPT
     }
     return dict(sorted(kept.items()))
+
+
+def without_secret(name: str, value: str) -> str:
+    """Return the value of the argument `name`, `****` if it is, or may be, a secret."""
+    return MASK if _secret(name, value) else value
 
 
 def without_users(text: str) -> str:

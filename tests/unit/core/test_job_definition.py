@@ -112,6 +112,29 @@ def test_each_difference_names_its_member() -> None:
     ]
 
 
+def test_no_difference_shows_what_may_be_a_secret() -> None:
+    there = {
+        **MADE,
+        "DefaultArguments": {"--db_password": "hunter2", "--S3_BUCKET": "b", "--url": "https://u:p@h/"},
+    }
+    wanted = replace(FULL, arguments={"--db_password": "correct horse", "S3_BUCKET": "c", "url": "x"})
+    told = " ".join(str(one) for one in differences(there, wanted))
+    for secret in ("hunter2", "horse", "u:p"):
+        assert secret not in told
+    assert "DefaultArguments.--db_password is ****, the settings say ****" in told
+    assert "DefaultArguments.--S3_BUCKET is b, the settings say c" in told
+
+
+def test_another_environment_is_an_error_in_a_launch_as_in_a_job() -> None:
+    found = list(
+        hazards(MADE, lock(pin("acme==1.0")), Delivery.WHEELS, {"python-virtual-env": "s3://b/env.tar.gz"})
+    )
+    assert [one.state for one in found] == [State.ERROR]
+    assert "the launch has --python-virtual-env" in str(found[0])
+    found = list(hazards(MADE, lock(pin("acme==1.0")), Delivery.WHEELS, {"--extra-py-files": "s3://b/x.zip"}))
+    assert [one.state for one in found] == [State.WARNING]
+
+
 def test_another_glue_version_keeps_a_run_from_being_started() -> None:
     (found,) = told({**MADE, "GlueVersion": "5.0"})
     assert found.state is State.ERROR
