@@ -183,15 +183,14 @@ def hazards(there: Definition, lock: Lock, delivery: Delivery, arguments: Mappin
     `arguments` are those of the run, names without `--`.
     """
     job, defaults, fixed = there.get("Name"), there.get(_DEFAULTS) or {}, there.get(_FIXED) or {}
-    ours = {MODULES, INSTALLER_OPTION, LAUNCH_ID, *(f"--{name.removeprefix('--')}" for name in arguments)}
-    for name in sorted(ours & fixed.keys()):
+    given = {f"--{name.removeprefix('--')}" for name in arguments}
+    for name in sorted(({MODULES, INSTALLER_OPTION, LAUNCH_ID} | given) & fixed.keys()):
         yield wrong(
             _CHECK,
             f"Glue job {job!r} fixes {name}, so what the launch gives would not count",
             f"take it out of the job's {_FIXED}",
         )
-    given = {f"--{name.removeprefix('--')}": value for name, value in arguments.items()}
-    effective = {**defaults, **given, **fixed}
+    effective = _effective(there, arguments)
     for name in _OTHER_ENVIRONMENTS:
         if effective.get(name):
             whose, out = (
@@ -215,15 +214,22 @@ def hazards(there: Definition, lock: Lock, delivery: Delivery, arguments: Mappin
             f"take {MODULES} out of the job's {_DEFAULTS}",
             NotApproved,
         )
-    if lock.installed and delivery.carries_token and grows(there):
+    if lock.installed and delivery.carries_token and grows(there, arguments):
         yield warning(
             _CHECK,
-            f"Glue job {job!r} scales: a node that is added later installs too, when the token has ended",
+            f"runs of Glue job {job!r} scale: a node that is added later installs too, when the token has ended",
             "use --delivery wheels",
         )
 
 
-def grows(definition: Definition) -> bool:
-    """Whether nodes may be added to a run under way. Source: Developer Guide, "Using auto scaling"."""
-    effective = {**(definition.get(_DEFAULTS) or {}), **(definition.get(_FIXED) or {})}
-    return effective.get("--enable-auto-scaling") == "true"
+def grows(definition: Definition, given: Mapping[str, str]) -> bool:
+    """Whether nodes may be added to a run under way that is `given` these arguments, with `--` or without.
+
+    Source: Developer Guide, "Using auto scaling".
+    """
+    return _effective(definition, given).get("--enable-auto-scaling") == "true"
+
+
+def _effective(definition: Definition, given: Mapping[str, str]) -> dict[str, Any]:
+    ours = {f"--{name.removeprefix('--')}": value for name, value in given.items()}
+    return {**(definition.get(_DEFAULTS) or {}), **ours, **(definition.get(_FIXED) or {})}

@@ -433,6 +433,11 @@ def _life(budget: TokenBudget) -> Finding:
 
 def _safer(asked: Asked, definition: Definition | None) -> Delivery:
     """Return the delivery: not one with a token that ends where nodes come later, unless the caller chose it."""
-    if asked.chosen or definition is None or not asked.delivery.carries_token or not grows(definition):
+    if (
+        asked.chosen
+        or definition is None
+        or not asked.delivery.carries_token
+        or not grows(definition, asked.given)
+    ):
         return asked.delivery
     return Delivery.WHEELS

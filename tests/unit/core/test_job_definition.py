@@ -14,6 +14,7 @@ from glue_pkgmgr.core.job_definition import (
     definition_of,
     differences,
     disagreements,
+    grows,
     hazards,
     script_location,
 )
@@ -133,6 +134,13 @@ def test_another_environment_is_an_error_in_a_launch_as_in_a_job() -> None:
     assert "the launch has --python-virtual-env" in str(found[0])
     found = list(hazards(MADE, lock(pin("acme==1.0")), Delivery.WHEELS, {"--extra-py-files": "s3://b/x.zip"}))
     assert [one.state for one in found] == [State.WARNING]
+
+
+def test_a_launch_that_lets_its_run_scale_is_known_to() -> None:
+    assert grows(MADE, {"enable-auto-scaling": "true"})
+    assert not grows(
+        {**MADE, "DefaultArguments": {"--enable-auto-scaling": "true"}}, {"enable-auto-scaling": "false"}
+    )
 
 
 def test_another_glue_version_keeps_a_run_from_being_started() -> None:
