@@ -18,7 +18,7 @@ from glue_pkgmgr.cli.runs import run_data
 from glue_pkgmgr.cli.session import Session
 from glue_pkgmgr.core.duration import parse_duration
 from glue_pkgmgr.core.job import Delivery
-from glue_pkgmgr.errors import EXIT_DONE, DeadlineExceeded, GluePkgmgrError
+from glue_pkgmgr.errors import EXIT_DONE, DeadlineExceeded, GluePkgmgrError, RemoteError
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -154,6 +154,9 @@ def _follow(session: Session, run: Run, left: timedelta | None, *, stop: bool) -
         raise
     except DeadlineExceeded as e:
         raise DeadlineExceeded("; ".join(filter(None, [str(e), _secret_left(run)]))) from e
+    except RemoteError:  # of the following: what was started is there all the same
+        session.output.progress(_left_behind(run))
+        raise
     session.left_behind = ""
     return followed
 

@@ -52,6 +52,7 @@ class LaunchingProject:
         self.message = message
         self.said = said
         self.interrupted = interrupted
+        self.out_of_reach = False
         self.asked: dict[str, object] = {}
         self.stopped: list[str] = []
         self.deadline = None
@@ -93,6 +94,8 @@ class LaunchedRun(Run):
         yield self._run(JobRunState.RUNNING)
         if self.project.interrupted:
             raise KeyboardInterrupt
+        if self.project.out_of_reach:
+            raise RemoteError("could not read run jr_1")
         if deadline == timedelta():
             raise DeadlineExceeded("it goes on")
         line = LogLine(time=datetime(2026, 11, 22, tzinfo=UTC), stream=self.project.said, text=TRACEBACK)
@@ -340,6 +343,15 @@ def test_an_interrupt_says_that_the_run_goes_on_and_how_to_follow_it_again(proje
         in err
     )
     assert launching.stopped == []
+
+
+def test_a_run_that_cannot_be_read_any_more_is_told_to_go_on_and_how_to_follow_it_again(project, capsys):
+    launching = project(LaunchingProject())
+    launching.out_of_reach = True
+    assert main(["launch", "taxi"]) == 6
+    err = capsys.readouterr().err
+    assert "the run goes on; `glue-pkgmgr logs --follow jr_1` follows it again" in err
+    assert err.rstrip().endswith("error: could not read run jr_1")
 
 
 def test_an_interrupt_ends_the_run_where_that_was_asked_for(project, capsys):
