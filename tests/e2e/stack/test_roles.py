@@ -13,7 +13,7 @@ from glueutils.partitions import Partition
 
 from glue_pkgmgr import Project
 from glue_pkgmgr.adapters.record_bucket import RecordBucket
-from tests.e2e.approved_world import World, machine_index, running_world, settings
+from tests.e2e.approved_world import APPROVED, DOMAIN, World, machine_index, running_world, settings
 from tests.e2e.conftest import needs_python_of_glue_5
 from tests.e2e.stack.policies import Call, Role, role
 from tests.e2e.stack.recorded import Recorder
@@ -117,6 +117,11 @@ def test_a_publisher_may_do_what_publishing_calls_and_nothing_else(office, tmp_p
         "License: MIT\nDescription-Content-Type: text/markdown\n\nA release that is the first of its project.\n"
     )
     our_wheel(tmp_path, "made-ours", "1.0", metadata=lambda text: text + described)
+    # As a package begins on AWS that is in a package group which blocks something.
+    open_to_all = {"publish": "ALLOW", "upstream": "ALLOW"}
+    office.api("codeartifact").put_package_origin_configuration(
+        domain=DOMAIN, repository=APPROVED, format="pypi", package="made-ours", restrictions=open_to_all
+    )
     with recorder.recording():
         project = office.project()
         changed = folder / "src" / "glueutils" / "__init__.py"
