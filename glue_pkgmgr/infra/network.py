@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from glue_pkgmgr.core.stack_settings import subnets_of
-from glue_pkgmgr.infra.actions import CATALOG, LOGS, LOOK_FOR_RELEASES, OBJECTS, START, WATCH
+from glue_pkgmgr.infra.actions import CATALOG, LOGS, LOOK_FOR_RELEASES, OBJECTS, START, STOP, WATCH
 from glue_pkgmgr.infra.expressions import (
     ACCOUNT,
     Json,
@@ -212,16 +212,18 @@ def _s3_statements(plan: StackPlan) -> list[Json]:
     buckets = plan.buckets
     if not buckets:
         return [_here("NoBucket", ["s3:ListBucket"], [s3_arn("no-bucket-is-named-in-the-settings")])]
+    elsewhere = sorted({job.scripts for job in plan.jobs if job.scripts.partition("/")[0] not in buckets})
     return [
         _here("Buckets", ["s3:ListBucket", "s3:GetBucketLocation"], [s3_arn(bucket) for bucket in buckets]),
         _here("Objects", OBJECTS, [s3_arn(f"{bucket}/*") for bucket in buckets]),
+        *([_here("Scripts", ["s3:GetObject"], [s3_arn(script) for script in elsewhere])] if elsewhere else []),
     ]
 
 
 def _interfaces(plan: StackPlan) -> list[tuple[str, str, list[Json]]]:
     """Return the interface endpoints: name in the template, service, statements of the policy."""
     approved = repository_arn(plan, plan.repository)
-    # Roles say which jobs, tables and logs; `stop` is nothing that the function does.
+    # Roles say which jobs, tables and logs.
     reading = ["glue:GetConnection", "glue:GetJobBookmark", "glue:GetSecurityConfiguration"]
     return [
         (
@@ -243,7 +245,7 @@ def _interfaces(plan: StackPlan) -> list[tuple[str, str, list[Json]]]:
             "Glue",
             "glue",
             [
-                _here("Runs", [*START, *WATCH], [arn("glue", "job/*")]),
+                _here("Runs", [*START, *WATCH, *STOP], [arn("glue", "job/*")]),
                 _here("Catalogue", [*CATALOG, *reading], [arn("glue", "*")]),
             ],
         ),
@@ -253,7 +255,7 @@ def _interfaces(plan: StackPlan) -> list[tuple[str, str, list[Json]]]:
             [
                 _here(
                     "Runs",
-                    LOGS,
+                    [*LOGS, "logs:FilterLogEvents"],
                     [arn("logs", "log-group:/aws-glue/*")],
                 )
             ],

@@ -51,6 +51,13 @@ class PlannedJob:
         return f"Job{word(self.key)}"
 
     @property
+    def scripts(self) -> str:
+        """Where its script is: all of the scripts that are staged for it, or one object elsewhere in S3."""
+        script = self.wanted.script.removeprefix("s3://")
+        staged = self.staging.below("scripts/")
+        return f"{staged}*" if script.startswith(staged) else script
+
+    @property
     def makes_role(self) -> bool:
         """Whether its role is made: an ARN is that of one that is there."""
         return not self.role.startswith("arn:")

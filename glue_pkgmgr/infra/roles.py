@@ -14,6 +14,7 @@ from glue_pkgmgr.infra.expressions import (
     arn,
     deny,
     policy,
+    ref,
     resource,
     role_arn,
     s3_arn,
@@ -29,6 +30,9 @@ from glue_pkgmgr.infra.plan import Place, StackPlan
 PUBLISHER, MIRROR, LAUNCHER, READER = "publisher", "mirror", "launcher", "reader"
 _EVERY_PROJECT = "*"
 _METRICS = "Glue"
+_EVERY_RUN = "PolicyOfEveryRun"
+LAUNCHING = "PolicyOfLaunching"
+"""The policy of whoever launches jobs."""
 
 
 def role_resources(plan: StackPlan) -> Resources:
@@ -39,24 +43,40 @@ def role_resources(plan: StackPlan) -> Resources:
         READER: reader_statements(plan),
     }
     if plan.jobs:
-        uses[LAUNCHER] = launcher_statements(plan)
-    made = {f"Role{use.capitalize()}": _used_by_people(plan, use, uses[use]) for use in sorted(uses)}
+        uses[LAUNCHER] = _fixing_statements(plan)
+    made: Resources = {}
+    if plan.jobs:
+        made[LAUNCHING] = _shared("What launching a job needs, by whoever", _launching_statements(plan))
+    for use in sorted(uses):
+        made[f"Role{use.capitalize()}"] = _used_by_people(plan, use, uses[use])
+    if plan.roles:
+        made[_EVERY_RUN] = _shared("What every job run needs, whatever its role", _running(plan))
     for role in plan.roles:
         # Source: AWS Glue Developer Guide, "Create an IAM role for AWS Glue".
+        trusted = trust({"Service": "glue.amazonaws.com"})
         made[role_id(role)] = role_resource(
-            plan, role, trust({"Service": "glue.amazonaws.com"}), job_statements(plan, role)
+            plan, role, trusted, job_statements(plan, role), managed=[ref(_EVERY_RUN)]
         )
     return made
 
 
-def role_resource(plan: StackPlan, name: str, trusted: Json, statements: Sequence[Json]) -> Json:
-    """Return a role with one policy, within the permissions boundary of the settings."""
+def _shared(description: str, statements: Sequence[Json]) -> Json:
+    """Return a policy that several roles have."""
+    properties = {"Description": description, "PolicyDocument": policy(statements)}
+    return resource("AWS::IAM::ManagedPolicy", properties)
+
+
+def role_resource(
+    plan: StackPlan, name: str, trusted: Json, statements: Sequence[Json], *, managed: Sequence[Json] = ()
+) -> Json:
+    """Return a role with one policy and those `managed`, within the permissions boundary of the settings."""
     return resource(
         "AWS::IAM::Role",
         {
             "RoleName": name.rpartition("/")[2],
             "Path": f"/{path}/" if (path := name.rpartition("/")[0].strip("/")) else None,
             "AssumeRolePolicyDocument": trusted,
+            "ManagedPolicyArns": list(managed) or None,
             "PermissionsBoundary": plan.stack.permissions_boundary,
             "Policies": [{"PolicyName": "only-what-it-does", "PolicyDocument": policy(statements)}],
         },
@@ -66,7 +86,8 @@ def role_resource(plan: StackPlan, name: str, trusted: Json, statements: Sequenc
 def _used_by_people(plan: StackPlan, use: str, statements: Sequence[Json]) -> Json:
     principals: Any = list(plan.stack.principals) or ACCOUNT
     # Where nobody is named, the policies of the account decide who takes up the role.
-    return role_resource(plan, plan.role_name(use), trust({"AWS": principals}), statements)
+    managed = [ref(LAUNCHING)] if use == LAUNCHER else []
+    return role_resource(plan, plan.role_name(use), trust({"AWS": principals}), statements, managed=managed)
 
 
 # --- packages
@@ -153,65 +174,57 @@ def reader_statements(plan: StackPlan) -> list[Json]:
 # --- job runs
 
 
-def launcher_statements(plan: StackPlan) -> list[Json]:
-    """Return what `launch` and `stop` need; `launch --fix` makes jobs as the settings say."""
+def _fixing_statements(plan: StackPlan) -> list[Json]:
+    """Return what `launch --fix` needs beside launching: it makes jobs as the settings say."""
     made_roles: list[Any] = [role_arn(role) for role in sorted({job.role for job in plan.jobs})]
     to_glue = {"StringEquals": {"iam:PassedToService": "glue.amazonaws.com"}}
     return [
-        *launching_statements(plan),
-        *_stopping(plan),
         allow("FixJobs", ["glue:CreateJob", "glue:UpdateJob"], _job_arns(plan)),
         allow("GiveJobsTheirRole", ["iam:PassRole"], made_roles, to_glue),
-        allow("StageScripts", ["s3:GetObject", "s3:PutObject"], _staged(plan, "scripts/*")),
+        allow("StageScripts", ["s3:PutObject"], _staged(plan, "scripts/*")),
     ]
 
 
-def launching_statements(plan: StackPlan) -> list[Json]:
-    """Return what starting a run of a job that is there needs, with any delivery, and following it."""
+def _launching_statements(plan: StackPlan) -> list[Json]:
+    """Return what starting a run of a job that is there needs, with any delivery, and following it to its end.
+
+    One statement names the jobs: a managed policy has 6,144 characters.
+    """
+    reading = ["codeartifact:GetRepositoryEndpoint", "codeartifact:ReadFromRepository"]
+    buckets = sorted({job.staging.bucket for job in plan.jobs})
     return [
         *_tokens(plan),
-        allow(
-            "ReadApproved",
-            [
-                "codeartifact:GetRepositoryEndpoint",
-                "codeartifact:ReadFromRepository",
-            ],
-            [repository_arn(plan, plan.repository)],
-        ),
+        allow("ReadApproved", reading, [repository_arn(plan, plan.repository)]),
         allow("LookForLocked", LOOK_FOR_RELEASES, [package_arn(plan, plan.repository, _EVERY_PROJECT)]),
-        allow("StartRuns", START, _job_arns(plan)),
-        *_watching_runs(plan),
+        # Of two runs that came of one launch the younger is stopped.
+        allow("Runs", [*START, *WATCH, *STOP], _job_arns(plan)),
+        _reading_logs(plan),
+        allow("SeeScripts", ["s3:GetObject"], _arns(sorted({job.scripts for job in plan.jobs}))),
         allow("StageTokens", ["s3:DeleteObject", "s3:PutObject"], _staged(plan, "requirements/*")),
         allow("StageWheels", ["s3:GetObject", "s3:PutObject"], _staged(plan, "wheels/*")),
         # Without it S3 does not tell an object that is not there from one that may not be read.
-        allow(
-            "TellAbsence",
-            ["s3:ListBucket"],
-            [s3_arn(name) for name in sorted({j.staging.bucket for j in plan.jobs})],
-        ),
+        allow("TellAbsence", ["s3:ListBucket"], _arns(buckets)),
         *(_keeping_records(plan, plan.records) if plan.records else []),
         _through_s3(plan, ["kms:Decrypt", "kms:GenerateDataKey"]),
     ]
 
 
-def _stopping(plan: StackPlan) -> list[Json]:
-    return [allow("StopRuns", STOP, _job_arns(plan))]
-
-
 def _watching_runs(plan: StackPlan) -> list[Json]:
-    groups = [arn("logs", f"log-group:{name}:*") for name in log_group_names(plan)]
-    return [
-        allow("WatchRuns", WATCH, _job_arns(plan)),
-        allow("ReadLogs", ["logs:FilterLogEvents"], groups),
-    ]
+    return [allow("WatchRuns", WATCH, _job_arns(plan)), _reading_logs(plan)]
+
+
+def _reading_logs(plan: StackPlan) -> Json:
+    groups = f"log-group:{_log_groups(plan)}/*:*"
+    return allow("ReadLogs", ["logs:FilterLogEvents"], [arn("logs", groups)])
 
 
 def _job_arns(plan: StackPlan) -> list[Json]:
     return [arn("glue", f"job/{job.wanted.name}") for job in plan.jobs]
 
 
-def _staged(plan: StackPlan, below: str) -> list[Json]:
-    return [s3_arn(text) for text in sorted({job.staging.below(below) for job in plan.jobs})]
+def _staged(plan: StackPlan, below: str, *, role: str | None = None) -> list[Json]:
+    jobs = plan.jobs if role is None else plan.jobs_of(role)
+    return _arns(sorted({job.staging.below(below) for job in jobs}))
 
 
 def _reading_records(plan: StackPlan, records: Place) -> list[Json]:
@@ -239,28 +252,30 @@ def _through_s3(plan: StackPlan, actions: Sequence[str]) -> Json:
 
 
 def log_group_names(plan: StackPlan) -> list[str]:
-    """Return the log groups of the job runs.
+    """Return the log groups of the job runs."""
+    roles = sorted({job.role_name for job in plan.jobs})
+    return [f"{_log_groups(plan)}/{role}/{stream}" for role in roles for stream in ("error", "output")]
+
+
+def _log_groups(plan: StackPlan) -> str:
+    """Return what the names of the log groups of every run begin with.
 
     Source: AWS Glue Developer Guide, "Logging for AWS Glue jobs": with a security configuration, its name and that
     of the role are in those of the groups.
     """
-    roles = sorted({job.role_name for job in plan.jobs})
-    return [
-        f"/aws-glue/jobs/{security_name(plan)}-role/{role}/{stream}"
-        for role in roles
-        for stream in ("error", "output")
-    ]
+    return f"/aws-glue/jobs/{security_name(plan)}-role"
 
 
 def job_statements(plan: StackPlan, role: str) -> list[Json]:
-    """Return what Glue and the scripts of the jobs of `role` need in a run."""
+    """Return what Glue and the scripts of the jobs of `role` need in a run, beside what every run needs."""
     jobs = plan.jobs_of(role)
-    staged = [s3_arn(text) for text in sorted({job.staging.below("*") for job in jobs})]
+    staged = _staged(plan, "*", role=role)
+    elsewhere = sorted({job.scripts for job in jobs if not job.scripts.startswith(job.staging.below(""))})
     buckets = sorted({bucket for job in jobs for bucket in job.data})
-    statements = [allow("ReadStaged", ["s3:GetObject"], staged)]
+    statements = [allow("ReadStaged", ["s3:GetObject"], [*staged, *_arns(elsewhere)])]
     if buckets:
         statements += [
-            allow("ListData", ["s3:GetBucketLocation", "s3:ListBucket"], _arns(buckets, "")),
+            allow("ListData", ["s3:GetBucketLocation", "s3:ListBucket"], _arns(buckets)),
             allow("WorkOnData", OBJECTS, _arns(buckets, "/*")),
         ]
         ours = [*staged, *([s3_arn(plan.records.below("*"))] if plan.records else [])]
@@ -273,12 +288,11 @@ def job_statements(plan: StackPlan, role: str) -> list[Json]:
         _through_s3(plan, ["kms:Decrypt", "kms:GenerateDataKey"]),
         *_catalog_statements(plan, role),
         *_log_statements(plan, role),
-        *_connecting(plan),
     ]
 
 
-def _arns(buckets: Iterable[str], rest: str) -> list[Json]:
-    return [s3_arn(f"{bucket}{rest}") for bucket in buckets]
+def _arns(places: Iterable[str], rest: str = "") -> list[Json]:
+    return [s3_arn(f"{place}{rest}") for place in places]
 
 
 def _catalog_statements(plan: StackPlan, role: str) -> list[Json]:
@@ -291,19 +305,19 @@ def _catalog_statements(plan: StackPlan, role: str) -> list[Json]:
 
 
 def _log_statements(plan: StackPlan, role: str) -> list[Json]:
-    own = f"/aws-glue/jobs/{security_name(plan)}-role/{role.rpartition('/')[2]}/*"
-    group, key = arn("logs", f"log-group:{own}"), key_arn(plan)
+    own = f"{_log_groups(plan)}/{role.rpartition('/')[2]}/*"
+    return [allow("Logs", LOGS, [arn("logs", f"log-group:{own}")])]
+
+
+def _running(plan: StackPlan) -> list[Json]:
+    """Return what every run needs, whatever its role."""
     in_glue = {"StringEquals": {"cloudwatch:namespace": _METRICS}}
     return [
-        allow(
-            "Logs",
-            LOGS,
-            [group],
-        ),
         # Source: AWS Glue Developer Guide, "Encrypting data written by AWS Glue": the job encrypts bookmarks.
-        allow("Bookmarks", ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"], [key]),
+        allow("Bookmarks", ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"], [key_arn(plan)]),
         # These know no resources: the service allows no less than `*`.
         allow("Metrics", ["cloudwatch:PutMetricData"], ["*"], in_glue),
+        *_connecting(plan),
     ]
 
 
@@ -312,8 +326,6 @@ def _connecting(plan: StackPlan) -> list[Json]:
 
     Source: AWS Glue Developer Guide, "Create an IAM policy for the AWS Glue service".
     """
-    if not plan.jobs:
-        return []
     network = plan.stack.network
     subnets = list(network.subnets) if network else ["${SubnetA}", "${SubnetB}"]
     interfaces = arn("ec2", "network-interface/*")

@@ -22,7 +22,7 @@ from glue_pkgmgr.infra.expressions import (
 )
 from glue_pkgmgr.infra.network import function_security_group, subnet_ids
 from glue_pkgmgr.infra.plan import Place, StackPlan
-from glue_pkgmgr.infra.roles import launching_statements, role_resource
+from glue_pkgmgr.infra.roles import LAUNCHING, role_resource
 from glue_pkgmgr.infra.state_machine import definition, function_name
 from glue_pkgmgr.infra.watch import alarm, log_group
 
@@ -119,7 +119,6 @@ def _function(plan: StackPlan, archive: Place) -> Json:
 def _function_role(plan: StackPlan) -> Json:
     interfaces = arn("ec2", "*/*")
     statements = [
-        *launching_statements(plan),
         *([] if plan.records else _records_below_staging(plan)),
         allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], [get("FunctionLog", "Arn")]),
         _tracing(),
@@ -127,7 +126,8 @@ def _function_role(plan: StackPlan) -> Json:
         allow("Connect", ["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"], [interfaces]),
         allow("LookAround", ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"], ["*"]),
     ]
-    return role_resource(plan, plan.role_name("function"), service_trust("lambda.amazonaws.com"), statements)
+    trusted = service_trust("lambda.amazonaws.com")
+    return role_resource(plan, plan.role_name("function"), trusted, statements, managed=[ref(LAUNCHING)])
 
 
 def _records_below_staging(plan: StackPlan) -> list[Json]:

@@ -69,9 +69,11 @@ class Role:
 
 def role(template: Mapping[str, Any], name: str, *, region: str, account: str) -> Role:
     """Return the role `name` of a template that was deployed to `region` of `account`."""
-    (inline,) = template["Resources"][name]["Properties"]["Policies"]
+    properties = template["Resources"][name]["Properties"]
+    managed = [template["Resources"][one["Ref"]]["Properties"] for one in properties.get("ManagedPolicyArns", ())]
     resolve = _Resolver(template, {"AWS::Partition": "aws", "AWS::Region": region, "AWS::AccountId": account})
-    return Role(tuple(_statement(one, resolve) for one in inline["PolicyDocument"]["Statement"]))
+    documents = [one["PolicyDocument"] for one in (*properties["Policies"], *managed)]
+    return Role(tuple(_statement(one, resolve) for document in documents for one in document["Statement"]))
 
 
 def _statement(one: Mapping[str, Any], resolve: _Resolver) -> Statement:

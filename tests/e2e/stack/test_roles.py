@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,13 @@ from glueutils.partitions import Partition
 
 from glue_pkgmgr import Project
 from glue_pkgmgr.adapters.record_bucket import RecordBucket
+from glue_pkgmgr.core.function_archive import ALLOWLIST, LOCKS, PROJECT, SETTINGS
+from glue_pkgmgr.functions.launch import handler
 from tests.e2e.approved_world import APPROVED, DOMAIN, World, machine_index, running_world, settings
 from tests.e2e.conftest import needs_python_of_glue_5
 from tests.e2e.stack.policies import Call, Role, role
 from tests.e2e.stack.recorded import Recorder
+from tests.e2e.workspace import until
 from tests.integration.adapters.distributions import wheel as our_wheel
 from tests.integration.local.made_distributions import wheel
 from tests.unit.core.test_record import RECORD
@@ -50,6 +54,12 @@ class Office:
 
     def api(self, service: str) -> Any:
         return self.world.workspace.api(service)
+
+    def forget_staged(self) -> None:
+        """Delete what launches before have staged, so that the next has to."""
+        s3, staged = self.api("s3"), "glue-pkgmgr/wheels/"
+        for one in s3.list_objects_v2(Bucket=BUCKET, Prefix=staged).get("Contents", ()):
+            s3.delete_object(Bucket=BUCKET, Key=one["Key"])
 
     def record_a_launch(self) -> None:
         """Record a launch as another machine does: what a project knows already it does not read again."""
@@ -96,6 +106,48 @@ def test_a_launcher_may_do_what_launching_calls_and_nothing_else(office):
         second = project.launch("taxi", delivery="wheels", fix=True, launch_id="nightly")  # changes it
         project.stop(second.id)
     check(office.role("RoleLauncher"), recorder.calls)
+
+
+def test_a_function_may_do_what_a_workflow_has_it_do_and_nothing_else(office, tmp_path, monkeypatch):
+    folder, archive = office.world.workspace.folder, tmp_path / PROJECT
+    archive.mkdir()
+    shutil.copy(folder / "glue-pkgmgr.toml", archive / SETTINGS)
+    shutil.copy(folder / "allowlist.toml", archive / ALLOWLIST)
+    shutil.copytree(folder / "locks", archive / LOCKS)
+    for name, value in office.world.stand_in.environment({"LAMBDA_TASK_ROOT": str(tmp_path)}).items():
+        monkeypatch.setenv(name, value)
+    office.forget_staged()
+    recorder = recorded()
+    with recorder.recording():
+        event = {"do": "launch", "job": "taxi", "execution": "arn:of:an-execution", "attempt": 1}
+        for delivery in ("requirements", "wheels"):
+            event["execution"] += delivery
+            told = handler({**event, "input": {"delivery": delivery}}, None)
+            until(
+                lambda run=told["run"]: handler({"do": "look", "job": "taxi", "run": run}, None)["ended"],
+                "it ends",
+            )
+    # Not met here: of two runs that came of one launch, when an answer was lost, the younger is stopped.
+    recorder.add("glue:BatchStopJobRun", recorder.arn("glue", f"job/{JOB}"))
+    check(office.role("FunctionRole"), recorder.calls | by_lambda(recorder))
+
+
+def by_lambda(recorder: Recorder) -> set[Call]:
+    """Return what AWS Lambda does as the function.
+
+    Source: AWS Lambda Developer Guide, "Giving Lambda functions access to resources in an Amazon VPC", "Visualize
+    Lambda function invocations using AWS X-Ray".
+    """
+    made = recorded()
+    for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+        made.add(action, "<FunctionLog.Arn>")
+    for action in ("xray:PutTelemetryRecords", "xray:PutTraceSegments"):
+        made.add(action, "*")
+    for action in ("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"):
+        made.add(action, "*")
+    for action in ("ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"):
+        made.add(action, recorder.arn("ec2", "network-interface/eni-1"))
+    return made.calls
 
 
 def test_a_reader_may_do_what_looking_on_calls_and_nothing_else(office):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -185,18 +186,10 @@ def test_a_role_is_passed_to_glue_only_and_only_that_of_a_job(template):
 
 
 def test_a_bearer_token_is_for_codeartifact_only(template):
-    found = [
-        (n, s)
-        for n, s in statements(template)
-        if "sts:GetServiceBearerToken" in s["Action"] and n.startswith(("Role", "Function"))
-    ]
-    assert {name for name, _ in found} == {
-        "RoleLauncher",
-        "RoleMirror",
-        "RolePublisher",
-        "RoleReader",
-        "FunctionRole",
-    }
+    of_roles = ("Role", "Policy", "Function")
+    found = [one for one in statements(template) if "sts:GetServiceBearerToken" in one[1]["Action"]]
+    found = [one for one in found if one[0].startswith(of_roles)]
+    assert {name for name, _ in found} == {"PolicyOfLaunching", "RoleMirror", "RolePublisher", "RoleReader"}
     for _, statement in found:
         assert statement["Condition"] == {"StringEquals": {"sts:AWSServiceName": "codeartifact.amazonaws.com"}}
 
@@ -403,6 +396,20 @@ def test_a_job_whose_role_is_there_brings_none():
     assert "there" not in {role["RoleName"] for role in resources(template, "AWS::IAM::Role").values()}
 
 
+def test_a_script_that_lies_elsewhere_in_s3_can_be_read_and_no_more():
+    first, second = plan().jobs
+    elsewhere = replace(first, wanted=replace(first.wanted, script="s3://shared-scripts/taxi.py"))
+    template = template_of(replace(plan(), jobs=(elsewhere, second)))
+    script = {"Fn::Sub": "arn:${AWS::Partition}:s3:::shared-scripts/taxi.py"}
+    held = {(n, s["Sid"]): s["Action"] for n, s in statements(template) if script in s.get("Resource", ())}
+    assert held == {
+        ("RoleTaxiJob", "ReadStaged"): ["s3:GetObject"],
+        ("PolicyOfLaunching", "SeeScripts"): ["s3:GetObject"],
+        ("EndpointS3", "Scripts"): ["s3:GetObject"],
+    }
+    assert "shared-scripts" not in [b["BucketName"] for b in resources(template, "AWS::S3::Bucket").values()]
+
+
 # --- the workflow
 
 
@@ -417,6 +424,22 @@ def test_there_is_no_workflow_before_its_function_is_in_s3():
             assert not referred & parts, name
 
 
+def test_a_state_machine_may_do_what_its_states_call_and_no_more():
+    template = made()
+    machine = resources(template, "AWS::StepFunctions::StateMachine")["StateMachine"]
+    states = json.loads(machine["DefinitionString"])["States"].values()
+    tasks = [state for state in states if state["Type"] == "Task"]
+    assert {task["Resource"] for task in tasks} == {"arn:aws:states:::lambda:invoke"}
+    assert {task["Parameters"]["FunctionName"] for task in tasks} == {"${Function}"}
+    assert machine["DefinitionSubstitutions"] == {"Function": {"Fn::GetAtt": ["Function", "Arn"]}}
+    held = {s["Sid"]: s for n, s in statements(template) if n == "StateMachineRole" and "Sid" in s}
+    assert held.keys() == {"Launch", "DeliverLogs", "Trace"}
+    assert (held["Launch"]["Action"], held["Launch"]["Resource"]) == (
+        ["lambda:InvokeFunction"],
+        [{"Fn::GetAtt": ["Function", "Arn"]}],
+    )
+
+
 def test_a_workflow_logs_no_data_and_is_traced():
     machine = resources(made(), "AWS::StepFunctions::StateMachine")["StateMachine"]
     assert machine["LoggingConfiguration"]["IncludeExecutionData"] is False
@@ -427,3 +450,35 @@ def test_words_of_different_texts_differ():
     words = [word(text) for text in ("a-1", "a1", "a_b", "a-b", "ab", "A-b", "a/b", "é", "")]
     assert len(set(words)) == len(words)
     assert all(w.isalnum() and w.isascii() for w in words)
+
+
+def test_policies_stay_within_their_limits_with_many_jobs():
+    first, _ = plan().jobs
+    names = [f"nightly-job-{n:02}" for n in range(40)]
+    jobs = tuple(
+        replace(first, key=name, role=f"role-of-{name}", wanted=replace(first.wanted, name=name)) for name in names
+    )
+    template = template_of(replace(plan(), jobs=jobs))
+    for name, one in template["Resources"].items():
+        # Source: IAM User Guide, "IAM and AWS STS quotas": characters without white space, of all of a role's own.
+        limits = {"AWS::IAM::Role": 10_240, "AWS::IAM::ManagedPolicy": 6_144, "AWS::S3::BucketPolicy": 20_480}
+        properties = one["Properties"]
+        inline = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        documents = inline or [properties.get("PolicyDocument")]
+        if limit := limits.get(one["Type"]):
+            assert sum(len(json.dumps(resolved(d), separators=(",", ":"))) for d in documents) <= limit, name
+
+
+def resolved(value: Any) -> Any:
+    """Return `value` with texts as long as those that CloudFormation puts in place of expressions."""
+    match value:
+        case {"Fn::Sub": text}:
+            known = {"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": "1" * 12}
+            return re.sub(r"\$\{([^}]+)\}", lambda found: known.get(found[1], "x" * 24), text)
+        case {"Fn::GetAtt": _} | {"Ref": _}:
+            return "x" * 80
+        case dict():
+            return {key: resolved(part) for key, part in value.items()}
+        case list():
+            return [resolved(part) for part in value]
+    return value
