@@ -20,6 +20,7 @@ from glue_pkgmgr.infra.expressions import (
     s3_arn,
     sub,
     trust,
+    word,
 )
 from glue_pkgmgr.infra.glue import role_id, security_name
 from glue_pkgmgr.infra.key import key_arn
@@ -251,10 +252,14 @@ def _through_s3(plan: StackPlan, actions: Sequence[str]) -> Json:
 # --- jobs
 
 
-def log_group_names(plan: StackPlan) -> list[str]:
-    """Return the log groups of the job runs."""
+def log_group_names(plan: StackPlan) -> dict[str, str]:
+    """Return the log groups of the job runs, by their name in the template."""
     roles = sorted({job.role_name for job in plan.jobs})
-    return [f"{_log_groups(plan)}/{role}/{stream}" for role in roles for stream in ("error", "output")]
+    return {
+        f"Log{word(role)}{stream.capitalize()}": f"{_log_groups(plan)}/{role}/{stream}"
+        for role in roles
+        for stream in ("error", "output")
+    }
 
 
 def _log_groups(plan: StackPlan) -> str:

@@ -34,7 +34,7 @@ def log_group(plan: StackPlan, name: Any) -> Json:
 
 def watch_resources(plan: StackPlan) -> Resources:
     """Return log groups, flow logs, the topic of notices, and what writes to it."""
-    made: Resources = {f"Log{word(name)}": log_group(plan, name) for name in log_group_names(plan)}
+    made: Resources = {one: log_group(plan, name) for one, name in log_group_names(plan).items()}
     if not plan.stack.network:
         made |= _flow_logs(plan)
     return made | _notices(plan) | _package_changes(plan) | (_failed_runs(plan) if plan.jobs else {})
