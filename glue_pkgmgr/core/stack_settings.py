@@ -114,6 +114,8 @@ class StackSettings:
         if self.log_days not in RETENTION_DAYS:
             known = ", ".join(map(str, sorted(RETENTION_DAYS)))
             raise SettingsError(f"log-days: {self.log_days} is not a time that CloudWatch Logs knows: {known}")
+        if not self.endpoints and self.network is None:
+            raise SettingsError("endpoints exist only in a VPC that is there; name it as vpc, or have them made")
         _check_tags(self.tags)
         self._check_one_region()
 

@@ -19,7 +19,7 @@ from glue_pkgmgr.infra.expressions import (
     word,
 )
 from glue_pkgmgr.infra.key import key_arn
-from glue_pkgmgr.infra.plan import StackPlan
+from glue_pkgmgr.infra.plan import Place, StackPlan
 
 _LOGS = "AccessLogs"
 _NO_PUBLIC = {
@@ -105,6 +105,8 @@ def _rules(plan: StackPlan, bucket: str) -> list[Json]:
 
 def _bucket_statements(plan: StackPlan, bucket: str) -> list[Json]:
     statements = [_tls_only(bucket)]
+    if plan.records and plan.records.bucket == bucket:
+        statements.append(_added_only(plan.records))
     for number, place in enumerate(sorted({(j.staging.bucket, j.staging.prefix) for j in plan.jobs}), start=1):
         if place[0] != bucket:
             continue
@@ -120,6 +122,15 @@ def _bucket_statements(plan: StackPlan, bucket: str) -> list[Json]:
             )
         )
     return statements
+
+
+def _added_only(records: Place) -> Json:
+    """Return the statement by which no record takes the place of another, whoever writes it.
+
+    Source: S3 User Guide, "Enforce conditional writes on Amazon S3 buckets".
+    """
+    unconditional = {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}}
+    return deny("RecordsAreAdded", ["s3:PutObject"], [s3_arn(records.below("launches/*"))], unconditional, "*")
 
 
 def _tls_only(bucket: str) -> Json:

@@ -61,6 +61,7 @@ def test_what_no_vpc_can_have_is_refused(cidr, told):
         ({"s3_prefix_list": "sg-0a1b2c3d"}, "s3-prefix-list: 'sg-0a1b2c3d' is not one"),
         ({"tags": {"aws:team": "x"}}, "does not begin with aws:"),
         ({"tags": {str(n): "" for n in range(51)}}, "tags: 51; a stack has 50 at most"),
+        ({"endpoints": False}, "endpoints exist only in a VPC that is there; name it as vpc"),
         ({"regions": ("us-east-1", "eu-west-1"), "kms_key": KEY}, "kms-key is of one region"),
         ({"regions": ("us-east-1", "eu-west-1"), "network": NETWORK}, "vpc is of one region"),
     ],

@@ -277,6 +277,12 @@ def test_a_requirements_file_is_read_by_its_jobs_only_and_does_not_last():
     assert (rule["ExpirationInDays"], rule["NoncurrentVersionExpiration"]) == (1, {"NoncurrentDays": 1})
 
 
+def test_a_record_is_written_only_where_there_is_none():
+    (denied,) = (s for n, s in statements(made()) if n == "BucketAuditPolicy" and s["Sid"] == "RecordsAreAdded")
+    assert denied["Resource"] == [{"Fn::Sub": "arn:${AWS::Partition}:s3:::audit/records/launches/*"}]
+    assert denied["Condition"]["Null"] == {"s3:if-none-match": "true"}
+
+
 def test_a_job_is_as_the_settings_say_with_nothing_left_to_defaults():
     job = resources(made(), "AWS::Glue::Job")["JobTaxi"]
     assert (job["Name"], job["GlueVersion"], job["MaxRetries"], job["Timeout"]) == ("taxi-job", "5.1", 0, 60)
