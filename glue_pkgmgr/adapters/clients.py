@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
+from glue_pkgmgr.core.denied import denied
 from glue_pkgmgr.errors import GluePkgmgrError, NoCapacity, RemoteError, SettingsError
 from glue_pkgmgr.ports import Unreached
 
@@ -37,7 +38,12 @@ _ABSENT = frozenset(
 )
 _THROTTLED = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown"})
 _NO_CAPACITY = frozenset(
-    {"ConcurrentRunsExceededException", "ResourceNumberLimitExceededException", "ServiceQuotaExceededException"}
+    {
+        "ConcurrentRunsExceededException",
+        "LimitExceededException",
+        "ResourceNumberLimitExceededException",
+        "ServiceQuotaExceededException",
+    }
 )
 
 
@@ -192,7 +198,7 @@ def _refusal(failed: str, needs: str, response: Mapping[str, Any]) -> GluePkgmgr
     error = response.get("Error", {})
     code = str(error.get("Code") or response.get("ResponseMetadata", {}).get("HTTPStatusCode", "Unknown"))
     message = said(error)
-    told = f"{failed}: {message} ({code}){_advice(code, needs)}{_place(response)}"
+    told = f"{failed}: {message} ({code}){_advice(code, error, needs)}{_place(response)}"
     return NoCapacity(told) if code in _NO_CAPACITY else RemoteRefusal(told, code)
 
 
@@ -211,18 +217,29 @@ def formless(response: Mapping[str, Any]) -> bool:
     return not code or code.isdigit()
 
 
-def _advice(code: str, needs: str) -> str:
-    if code in _EXPIRED:
-        return "; the AWS credentials have expired: sign in again, and check this machine's clock"
-    if code in _WRONG_CLOCK:
-        return "; a request is signed with the time here: check this machine's clock, then the AWS credentials"
-    if code in _UNKNOWN_CALLER:
-        return "; AWS does not know these credentials: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE"
-    if code in _DENIED and needs:
-        return f"; the caller needs {needs}"
-    if code in _THROTTLED:
-        return "; AWS asks for fewer calls: try again in a minute"
+def _advice(code: str, error: Mapping[str, Any], needs: str) -> str:
+    for codes, advice in _ADVICE:
+        if code in codes:
+            return f"; {advice}"
+    if code in _DENIED:
+        lacking = denied(str(error.get("Message") or ""))
+        told = lacking.advice if lacking else needs and f"the caller needs {needs}"
+        return f"; {told}" if told else ""
     return _advice_on_status(code) if code.isdigit() else ""
+
+
+_ADVICE = (
+    (_EXPIRED, "the AWS credentials have expired: sign in again, and check this machine's clock"),
+    (
+        _WRONG_CLOCK,
+        "a request is signed with the time here: check this machine's clock, then the AWS credentials",
+    ),
+    (
+        _UNKNOWN_CALLER,
+        "AWS does not know these credentials: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE",
+    ),
+    (_THROTTLED, "AWS asks for fewer calls: try again in a minute"),
+)
 
 
 def _advice_on_status(status: str) -> str:

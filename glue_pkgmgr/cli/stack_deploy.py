@@ -231,8 +231,9 @@ def _contents(bucket: BucketToEmpty | None) -> str:
 
     if bucket is None:
         return ""
-    more = "or more " if bucket.versions >= MOST_COUNTED else ""
-    return f"{bucket.versions} {more}versions of objects"
+    if bucket.versions >= MOST_COUNTED:
+        return f"{bucket.versions} or more versions of objects"
+    return _count(bucket.versions, "version") + " of objects" if bucket.versions else ""
 
 
 def _count(number: int, what: str) -> str:

@@ -53,7 +53,7 @@ _CONDITIONS: Mapping[str, Condition] = {
     "UPDATE_ROLLBACK_IN_PROGRESS": Condition.BUSY,
 }
 
-_DONE = frozenset({"CREATE_COMPLETE", "DELETE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE"})
+_DEPLOYED = frozenset({"CREATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +82,9 @@ class Stack:
         return condition is Condition.BUSY or (condition is None and self.status.endswith("_IN_PROGRESS"))
 
     @property
-    def succeeded(self) -> bool:
-        """Whether what was done last has reached what it was for."""
-        return self.status in _DONE
+    def deployed(self) -> bool:
+        """Whether the change that was made last has succeeded."""
+        return self.status in _DEPLOYED
 
 
 class Action(StrEnum):

@@ -26,7 +26,7 @@ from glue_pkgmgr.core.stack_change import (
     StackResource,
     notes,
 )
-from glue_pkgmgr.core.stack_failure import Kind, StackFailure, failures, first_failure
+from glue_pkgmgr.core.stack_failure import Kind, StackFailure, explained, failures, first_failure
 from glue_pkgmgr.errors import DeadlineExceeded, NoCapacity, RemoteError, SettingsError
 from glue_pkgmgr.ports import (
     BucketService,
@@ -265,7 +265,7 @@ class Stacks:
             self.service.execute(wanted.name, change_set, secrets.token_hex(16))
         events: list[StackEvent] = []
         done = self._followed(found.id, seen, events, total=len(change.resources))
-        if not done.succeeded:
+        if not done.deployed:
             raise self._failure(done, events, creates=change.creates)
         return Deployed(stack=done, change=change, notes=notes(tuple(events)))
 
@@ -283,20 +283,23 @@ class Stacks:
             case Condition.NEVER_MADE:
                 assert stack is not None  # noqa: S101 - it has a condition
                 self.progress(f"stack {name} is in {stack.status}: removing what is left of it")
-                return self._gone_as_none(self._operated(stack, self.service.delete))
+                return self._gone_as_none(self._operated(stack, self.service.delete, Condition.GONE))
             case Condition.HALF_ROLLED_BACK:
                 assert stack is not None  # noqa: S101 - it has a condition
                 self.progress(f"stack {name} is in {stack.status}: undoing the change that failed")
-                return self._operated(stack, self.service.continue_rollback, wanted="UPDATE_ROLLBACK_COMPLETE")
+                return self._operated(stack, self.service.continue_rollback, Condition.READY)
             case _:
                 return stack
 
-    def _operated(self, stack: Stack, operate: Callable[[str, str], None], wanted: str = "") -> Stack:
-        """Begin an operation on a stack, follow it to its end, and return the stack. Raises: RemoteError."""
+    def _operated(self, stack: Stack, operate: Callable[[str, str], None], wanted: Condition) -> Stack:
+        """Begin an operation on a stack, follow it to its end, and return the stack.
+
+        Raises: RemoteError where it is not in the `wanted` condition then.
+        """
         seen, events = self._last_event(stack.id), list[StackEvent]()
         operate(stack.id, secrets.token_hex(16))
         done = self._followed(stack.id, seen, events)
-        if done.status != wanted and not (not wanted and done.succeeded):
+        if done.condition is not wanted:
             raise self._failure(done, events, creates=False)
         return done
 
@@ -319,7 +322,7 @@ class Stacks:
                 f"update-termination-protection --no-enable-termination-protection --stack-name {name}"
             )
         removal = self._removal(stack)
-        if not agree(removal):
+        if (removal.removed or removal.kept) and not agree(removal):
             return Destroyed(removal=removal, agreed=False)
         self._remove(stack, removal)
         return Destroyed(removal=removal)
@@ -440,6 +443,7 @@ class _Following:
             self.progress(event.status)
             return
         self.done.add(event.logical_id)
+        self.total = 0 if event.failed else self.total  # from then on things are undone
         count = f"{min(len(self.done), self.total)}/{self.total} " if self.total else ""
         name = f" {event.physical_id}" if event.physical_id else ""
         self.progress(f"{count}{event.status} {event.logical_id} ({event.type}{name}){_because(event)}")
@@ -453,7 +457,8 @@ class _Following:
 
 
 def _because(event: StackEvent) -> str:
-    return f": {event.reason.strip()}" if event.reason and event.reason != "User Initiated" else ""
+    reason = explained(event).message if event.failed else event.reason.strip()
+    return f": {reason}" if reason and reason != "User Initiated" else ""
 
 
 def _not_removed(stack: Stack, causes: Sequence[StackFailure]) -> RemoteError:

@@ -154,8 +154,22 @@ class Maker:
 
     def _failed(self, error: Exception, resource: Resource) -> Failed:
         caller = f"arn:{self._pseudo.value('AWS::Partition')}:iam::{self._pseudo.account}:user/stand-in"
-        what = resource.physical or resource.name or "*"
+        kind = KINDS[resource.declared.type]
+        what = _arn(resource.declared.type, kind.identity(self._wanted(resource, kind)), self._pseudo)
         return Failed(reason_of(error, called=self._called, caller=caller, resource=what))
+
+
+_GLOBAL = ("iam", "s3")
+
+
+def _arn(kind: str, identity: str, pseudo: Pseudo) -> str:
+    """Return the ARN of a resource by its type, as far as ARNs are regular; some services' are not."""
+    _, service, what = kind.lower().split("::")
+    partition = pseudo.value("AWS::Partition")
+    if kind == "AWS::S3::Bucket":
+        return f"arn:{partition}:s3:::{identity}"
+    region = "" if service in _GLOBAL else pseudo.region
+    return f"arn:{partition}:{service}:{region}:{pseudo.account}:{what}/{identity}"
 
 
 def _told(resource: Resource, kind: Kind, made: Made, note: str) -> str:
