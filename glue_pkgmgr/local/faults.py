@@ -33,8 +33,8 @@ EVER = timedelta.max
 Value = str | int | timedelta | JobRunState
 
 SERVICES = (
-    *("cloudformation", "codeartifact", "events", "glue", "iam", "index", "kms", "lambda", "logs", "s3"),
-    *("states", "sts"),
+    *("cloudformation", "codeartifact", "ec2", "events", "glue", "iam", "index", "kms", "lambda"),
+    *("logs", "monitoring", "s3", "sns", "states", "sts"),
 )
 EVERY_SERVICE = "all"
 INDEX_OPERATIONS = frozenset({"page", "file", "upload"})

@@ -29,14 +29,17 @@ CALLS_PATH = f"{STATUS_PATH}/calls"
 GLUE_RUN_OPERATIONS = frozenset({"StartJobRun", "GetJobRun", "GetJobRuns", "BatchStopJobRun"})
 """The operations of Glue that really run something; the others are moto's."""
 
-MotoBackend = Literal["events", "glue", "iam", "kms", "logs", "stepfunctions", "sts"]
+MotoBackend = Literal["cloudwatch", "ec2", "events", "glue", "iam", "kms", "logs", "sns", "stepfunctions", "sts"]
 
 MOTO_BACKENDS: Mapping[str, MotoBackend] = {
+    "ec2": "ec2",
     "events": "events",
     "glue": "glue",
     "iam": "iam",
     "kms": "kms",
     "logs": "logs",
+    "monitoring": "cloudwatch",
+    "sns": "sns",
     "states": "stepfunctions",
     "sts": "sts",
 }

@@ -46,9 +46,10 @@ def _application(backend: MotoBackend) -> WSGIApplication:
 
         step_functions.correct()
     if backend == "glue":
-        from glue_pkgmgr.local import job_definitions
+        from glue_pkgmgr.local import glue_connections, job_definitions
 
         job_definitions.correct()
+        glue_connections.correct()
     if backend == "logs":
         from glue_pkgmgr.local import log_events
 

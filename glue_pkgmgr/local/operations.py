@@ -16,7 +16,7 @@ from glue_pkgmgr.local.gateway import operation, signed_service
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-_BOTOCORE_NAMES = {"states": "stepfunctions"}
+_BOTOCORE_NAMES = {"monitoring": "cloudwatch", "states": "stepfunctions"}
 _LARGEST_FORM = 1 << 20
 _INDEX = "index"
 

@@ -43,6 +43,7 @@ _OF_QUERY: Mapping[int, tuple[int, str]] = {
 }
 _ANSWERS: Mapping[str, Mapping[int, tuple[int, str]]] = {
     "cloudformation": _OF_QUERY,
+    "ec2": _OF_QUERY,
     "codeartifact": {
         403: (403, "AccessDeniedException"),
         429: (429, "ThrottlingException"),
@@ -64,6 +65,7 @@ _ANSWERS: Mapping[str, Mapping[int, tuple[int, str]]] = {
         500: (500, "InternalError"),
         503: (503, "ServiceUnavailable"),
     },
+    "sns": _OF_QUERY,
     "sts": _OF_QUERY,
 }
 _BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>\n"

@@ -228,7 +228,7 @@ class Stacks:
         told = f"stack {name} is in {stack.status}"
         if stack.condition is None:
             return RemoteError(f"{told}, which this version does not know; look at it in the AWS console")
-        left = [one for one in self.service.resources(stack.id) if one.status.endswith("_FAILED")]
+        left = [one for one in self.service.resources(stack.id) if one.exists and one.status.endswith("_FAILED")]
         names = ", ".join(f"{one.logical_id} ({one.physical_id or one.type})" for one in left)
         what = f": {names}" if names else ""
         if stack.condition is Condition.HALF_ROLLED_BACK:

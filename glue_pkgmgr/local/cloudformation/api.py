@@ -263,9 +263,11 @@ class StackOperations:
         return {"StackSummaries": page, "NextToken": following}
 
     def _describe_stack_events(self, params: Params) -> Result:
-        events = list(reversed(self._book.get(params["StackName"]).events))
-        page, following = _page(events, params)
-        return {"StackEvents": page, "NextToken": following}
+        # Newest first; a token counts from the oldest, so that what happens meanwhile is not told twice.
+        events = self._book.get(params["StackName"]).events
+        end = min(_start(params, len(events)), len(events))
+        start = max(0, end - _PAGE)
+        return {"StackEvents": events[start:end][::-1], "NextToken": str(start) if start else None}
 
     def _list_stack_resources(self, params: Params) -> Result:
         stack = self._book.get(params["StackName"])
@@ -449,9 +451,16 @@ def _without_values(change: Result) -> Result:
 
 def _page(items: Sequence[Any], params: Params) -> tuple[list[Any], str | None]:
     """Return a page of `items`, and the token of the next one if there is one."""
-    token = params.get("NextToken") or "0"
-    if not token.isdecimal():
-        raise invalid(f"NextToken: {token!r} is none of ours")
-    start = int(token)
+    start = _start(params, 0)
     end = start + _PAGE
     return list(items[start:end]), str(end) if end < len(items) else None
+
+
+def _start(params: Params, first: int) -> int:
+    """Return the number that the token of a request is; without one, `first`."""
+    token = params.get("NextToken")
+    if token is None:
+        return first
+    if not token.isdecimal():
+        raise invalid(f"NextToken: {token!r} is none of ours")
+    return int(token)

@@ -41,23 +41,24 @@ def replaces(before: Declared, after: Declared) -> bool:
     if before.type != after.type:
         return True
     kind = KINDS.get(after.type)
-    changed = {
-        name
-        for name in before.planned.keys() | after.planned.keys()
-        if before.planned.get(name) != after.planned.get(name)
-    }
-    return kind is not None and bool(changed & kind.replacing)
+    return kind is not None and kind.needs_replacement(changed_names(before.planned, after.planned))
+
+
+def changed_names(before: Mapping[str, Any], after: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of the properties that differ."""
+    return frozenset(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
 def _modify(before: Declared, after: Declared, physical: Mapping[str, str]) -> dict[str, Any]:
     kind = KINDS.get(after.type)
-    replacing = kind.replacing if kind else frozenset()
     details = [
         {
             "Target": {
                 "Attribute": "Properties",
                 "Name": path[0],
-                "RequiresRecreation": "Always" if path[0] in replacing else "Never",
+                "RequiresRecreation": "Always"
+                if kind and kind.needs_replacement(frozenset(path[:1]))
+                else "Never",
                 "Path": "/Properties/" + "/".join(path),
                 "BeforeValue": _text(old),
                 "AfterValue": _text(new),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from glue_pkgmgr.local.cloudformation.changes import is_changed, replaces
+from glue_pkgmgr.local.cloudformation.changes import changed_names, is_changed, replaces
 from glue_pkgmgr.local.cloudformation.kinds import KINDS
 from glue_pkgmgr.local.cloudformation.maker import Failed, Maker, attribute_of
 from glue_pkgmgr.local.cloudformation.protocol import CloudFormationError
@@ -114,7 +114,7 @@ class Work:
         resource.properties = self._properties(resource)
         if existing is None:
             self._made(resource)
-        elif replaces(existing.declared, declared):
+        elif replaces(existing.declared, declared) or _depends_on_replaced(existing, resource):
             self._require_another_name(existing, resource)
             self._made(resource, existing)
         elif is_changed(existing.declared, declared) or existing.properties != resource.properties:
@@ -280,3 +280,10 @@ class Work:
     def _tell(self, resource: Resource, status: str, reason: str = "") -> None:
         with self.lock:
             self.stack.tell(resource, status, reason)
+
+
+def _depends_on_replaced(existing: Resource, resource: Resource) -> bool:
+    """Whether a resource has to be replaced because one is that it refers to."""
+    kind = KINDS.get(resource.declared.type)
+    changed = changed_names(existing.properties, resource.properties)
+    return kind is not None and kind.needs_replacement(changed)

@@ -347,7 +347,7 @@ def test_no_key_leads_out_of_the_bucket(client: Callable[[str], Any], home: Path
     ("service", "operation", "arguments"),
     [
         ("sqs", "list_queues", {}),
-        ("ec2", "describe_instances", {}),
+        ("redshift", "describe_clusters", {}),
         ("lambda", "list_functions", {}),
         ("dynamodb", "list_tables", {}),
         ("cloudformation", "list_stacks", {}),

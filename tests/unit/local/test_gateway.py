@@ -95,7 +95,9 @@ def test_an_unknown_service_is_named_in_a_json_error(gateway: Gateway) -> None:
 
 def test_an_unknown_service_of_the_query_protocol_gets_xml(gateway: Gateway) -> None:
     status, _, body = ask(
-        gateway, HTTP_AUTHORIZATION=signed("ec2"), CONTENT_TYPE="application/x-www-form-urlencoded; charset=utf-8"
+        gateway,
+        HTTP_AUTHORIZATION=signed("redshift"),
+        CONTENT_TYPE="application/x-www-form-urlencoded; charset=utf-8",
     )
     assert status.startswith("501 ")
     error = ElementTree.fromstring(body).find("Error")

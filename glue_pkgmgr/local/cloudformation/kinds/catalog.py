@@ -86,7 +86,7 @@ class Connection(Kind):
 
     named_by = "ConnectionName"
     keeps = frozenset({"CatalogId", "ConnectionInput"})
-    replacing = frozenset({"CatalogId", "ConnectionInput"})
+    replacing = frozenset({"CatalogId"})
     longest_name = 255
 
     def name_of(self, properties: Any) -> str | None:
@@ -99,6 +99,11 @@ class Connection(Kind):
         with exists(wanted, *_THERE):
             wanted.client("glue").create_connection(ConnectionInput=_named(wanted, "ConnectionInput"))
         return Made(id=wanted.name)
+
+    def update(self, wanted: Wanted, physical: str) -> Made:
+        """Replace what it connects to."""
+        wanted.client("glue").update_connection(Name=physical, ConnectionInput=_named(wanted, "ConnectionInput"))
+        return Made(id=physical)
 
     def delete(self, wanted: Wanted, physical: str) -> None:
         """Remove a connection."""

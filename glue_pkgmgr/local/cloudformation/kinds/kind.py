@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _ABSENT = frozenset(
     {
         *("404", "EntityNotFoundException", "NoSuchBucket", "NoSuchEntity", "NotFoundException"),
-        *("ResourceNotFoundException", "StateMachineDoesNotExist"),
+        *("NotFound", "ResourceNotFoundException", "StateMachineDoesNotExist"),
     }
 )
 
@@ -104,6 +104,10 @@ class Kind:
         found = properties.get(self.named_by)
         return str(found) if found is not None else None
 
+    def needs_replacement(self, changed: frozenset[str]) -> bool:
+        """Whether another resource takes the place of one of which these properties change."""
+        return bool(changed & self.replacing)
+
     def left_out(self, properties: Mapping[str, Any]) -> list[str]:
         """Return the properties that the stand-in does nothing with."""
         return sorted(properties.keys() - self.keeps - {"Tags", self.named_by})
@@ -133,7 +137,8 @@ def is_there(look: Callable[..., Any], **arguments: Any) -> bool:
 
 def is_absence(error: ClientError) -> bool:
     """Whether an error says that what was asked for is not there."""
-    return error.response["Error"]["Code"] in _ABSENT
+    code = error.response["Error"]["Code"]
+    return code in _ABSENT or code.endswith(".NotFound")
 
 
 @contextmanager
