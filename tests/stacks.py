@@ -98,7 +98,7 @@ def resources(stack: str) -> dict[str, Any]:
                 "LoggingConfiguration": {"Level": "ERROR", "IncludeExecutionData": False},
             },
         },
-        "Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"AlarmName": f"{stack}-alarm"}},
+        "Broker": {"Type": "AWS::AmazonMQ::Broker", "Properties": {"BrokerName": f"{stack}-broker"}},
     }
 
 

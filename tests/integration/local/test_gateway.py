@@ -348,10 +348,9 @@ def test_no_key_leads_out_of_the_bucket(client: Callable[[str], Any], home: Path
     [
         ("sqs", "list_queues", {}),
         ("redshift", "describe_clusters", {}),
-        ("lambda", "list_functions", {}),
         ("dynamodb", "list_tables", {}),
-        ("cloudformation", "list_stacks", {}),
-        ("cloudwatch", "list_dashboards", {}),
+        ("cloudformation", "list_types", {}),
+        ("cloudwatch", "list_managed_insight_rules", {"ResourceARN": "arn:x"}),
         ("glue", "list_blueprints", {}),
         ("logs", "list_anomalies", {}),
         ("iam", "get_organizations_access_report", {"JobId": "0" * 36}),

@@ -97,12 +97,12 @@ class Connection(Kind):
     def create(self, wanted: Wanted) -> Made:
         """Make a connection."""
         with exists(wanted, *_THERE):
-            wanted.client("glue").create_connection(ConnectionInput=_named(wanted, "ConnectionInput"))
+            wanted.client("glue").create_connection(ConnectionInput=_connection(wanted))
         return Made(id=wanted.name)
 
     def update(self, wanted: Wanted, physical: str) -> Made:
         """Replace what it connects to."""
-        wanted.client("glue").update_connection(Name=physical, ConnectionInput=_named(wanted, "ConnectionInput"))
+        wanted.client("glue").update_connection(Name=physical, ConnectionInput=_connection(wanted))
         return Made(id=physical)
 
     def delete(self, wanted: Wanted, physical: str) -> None:
@@ -136,5 +136,10 @@ class SecurityConfiguration(Kind):
             wanted.client("glue").delete_security_configuration(Name=physical)
 
 
-def _named(wanted: Wanted, member: str) -> dict[str, Any]:
-    return {**wanted.properties[member], "Name": wanted.name}
+def _named(wanted: Wanted, member: str, **defaults: Any) -> dict[str, Any]:
+    return {**defaults, **wanted.properties[member], "Name": wanted.name}
+
+
+def _connection(wanted: Wanted) -> dict[str, Any]:
+    """Return what is connected to; the API wants a table where a template need not have one."""
+    return _named(wanted, "ConnectionInput", ConnectionProperties={})

@@ -224,7 +224,9 @@ class Endpoint(NetworkKind):
 
     def make(self, ec2: Any, wanted: Wanted) -> str:
         """Make an endpoint."""
-        arguments = wanted.only("ec2", "CreateVpcEndpointRequest")
+        # The default of EC2, which moto needs to be told when it removes one.
+        kind = wanted.properties.get("VpcEndpointType", "Gateway")
+        arguments = wanted.only("ec2", "CreateVpcEndpointRequest", VpcEndpointType=kind)
         if "PolicyDocument" in arguments:
             arguments["PolicyDocument"] = document(arguments["PolicyDocument"])
         return str(ec2.create_vpc_endpoint(**arguments, **self.tags(wanted))["VpcEndpoint"]["VpcEndpointId"])
