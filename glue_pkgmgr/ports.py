@@ -547,7 +547,8 @@ class ProposedState(Enum):
 class Proposal:
     """What a stack is to become: a template as `text`, or at `template_url` if that is not empty.
 
-    `name` is that of the change set. `creates` is for a stack in which there is nothing yet.
+    `name` is that of the change set. `creates` is for a stack in which there is nothing yet. A parameter that is
+    None keeps its value.
     """
 
     stack: str
@@ -555,7 +556,7 @@ class Proposal:
     creates: bool
     text: str
     template_url: str = ""
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str | None] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -628,7 +629,7 @@ class BucketService(Protocol):
 
 
 class TemplateStore(Protocol):
-    """Where a template is put that is too large for a request."""
+    """Where a template is put that is too large for a request, and what is to lie in the buckets of a stack."""
 
     def put(self, url: str, content: bytes) -> None:
         """Store `content` at `url`, `s3://…`. Raises: RemoteError."""
@@ -636,6 +637,10 @@ class TemplateStore(Protocol):
 
     def delete(self, url: str) -> None:
         """Remove what is at `url`; nothing there is no error. Raises: RemoteError."""
+        ...
+
+    def size(self, url: str) -> int | None:
+        """Return how many bytes the object at `url` has, None if there is none. Raises: RemoteError."""
         ...
 
     def https(self, url: str) -> str:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.release_checks import Finding as ReleaseFinding
     from glue_pkgmgr.core.release_checks import ReleaseRules
     from glue_pkgmgr.core.stack_change import StackChange
+    from glue_pkgmgr.infra.plan import Place
     from glue_pkgmgr.local.lifecycle import StandInStatus
     from glue_pkgmgr.local.state import StandIn
     from glue_pkgmgr.ports import Clock, Progress
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.verbs.publish import Candidate, Publisher
     from glue_pkgmgr.verbs.resolve import MissingApproval, Refusal, Resolution
     from glue_pkgmgr.verbs.runs import RunsUsing
-    from glue_pkgmgr.verbs.stack import Agree, AgreeRemoval, Deployed, Destroyed, WantedStack
+    from glue_pkgmgr.verbs.stack import Agree, AgreeRemoval, Deployed, Destroyed, LateObject, WantedStack
     from glue_pkgmgr.verbs.withdraw import OwnRelease, Restored, Uses, Withdrawn
 
 
@@ -801,8 +802,32 @@ class Project:
     def _wanted_stack(
         self, template: str | None, name: str | None, region: str | None, staging: str | None
     ) -> WantedStack:
-        text = template or json.dumps(self.stack_template(region), separators=(",", ":"))
-        return verbs.stack.WantedStack(name=name or self.settings.stack.name, template=text, staging=staging)
+        name = name or self.settings.stack.name
+        if template:
+            return verbs.stack.WantedStack(name=name, template=template, staging=staging)
+        plan = verbs.stack_plan.stack_plan(self.settings, region)
+        return verbs.stack.WantedStack(
+            name=name,
+            template=json.dumps(self.stack_template(region), separators=(",", ":")),
+            staging=staging,
+            contents=verbs.stack_plan.scripts(plan, self.settings),
+            late=self._function_object(plan.archive),
+        )
+
+    def _function_object(self, archive: Place | None) -> LateObject | None:
+        """Return the function of the workflow as an object of the stack; None without a job, or without locks."""
+        from glue_pkgmgr.infra.workflow import FUNCTION_ARCHIVE
+
+        if archive is None:
+            return None
+        try:
+            made = self.function_archive()
+        except (SettingsError, NotApproved) as e:
+            self._progress(f"the workflow stays as it is, as its function cannot be made: {e}")
+            return None
+        name = f"{made.sha256}.zip"
+        url = f"s3://{archive.bucket}/{archive.prefix}{name}"
+        return verbs.stack.LateObject(parameter=FUNCTION_ARCHIVE, value=name, url=url, content=made.content)
 
     # --- the stand-in for AWS on this machine; its folder is by default `.glue-pkgmgr/local` beside the settings
 

@@ -59,6 +59,7 @@ class CloudFormationStacks:
             status=found["StackStatus"],
             reason=found.get("StackStatusReason", ""),
             protected=bool(found.get("EnableTerminationProtection")),
+            parameters={one["ParameterKey"]: one["ParameterValue"] for one in found.get("Parameters", ())},
             outputs={one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())},
         )
 
@@ -110,9 +111,7 @@ class CloudFormationStacks:
                 ChangeSetName=proposal.name,
                 ChangeSetType="CREATE" if proposal.creates else "UPDATE",
                 Capabilities=_CAPABILITIES,
-                Parameters=[
-                    {"ParameterKey": key, "ParameterValue": value} for key, value in proposal.parameters.items()
-                ],
+                Parameters=[_parameter(*one) for one in proposal.parameters.items()],
                 Tags=[{"Key": key, "Value": value} for key, value in proposal.tags.items()],
                 **body,
                 **end,
@@ -194,6 +193,10 @@ def _other_change(failed: str) -> Iterator[None]:
                 "again"
             ) from e
         raise
+
+
+def _parameter(name: str, value: str | None) -> dict[str, Any]:
+    return {"ParameterKey": name, **({"UsePreviousValue": True} if value is None else {"ParameterValue": value})}
 
 
 def _state(status: str, reason: str) -> ProposedState:

@@ -60,7 +60,7 @@ _DEPLOYED = frozenset({"CREATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE"})
 class Stack:
     """A stack as it is; `id` is its ARN, which names it also once it is deleted.
 
-    `outputs` are by their keys. `protected` means that nobody may delete it.
+    `outputs` and `parameters` are by their keys. `protected` means that nobody may delete it.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Stack:
     reason: str = ""
     protected: bool = False
     outputs: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def condition(self) -> Condition | None:

@@ -11,9 +11,10 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
+from urllib.parse import urlsplit
 
 from glue_pkgmgr.core.stack_change import (
     MOST_BY_URL,
@@ -54,14 +55,46 @@ _EMPTYINGS = 3  # of a bucket: access logs may still come into one that was empt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LateObject:
+    """An object in a bucket of the stack that its template refers to: by a parameter, which is `value` then.
+
+    A stack whose bucket is not there yet is made without it, and with it in a second change.
+    """
+
+    parameter: str
+    value: str
+    url: str
+    content: bytes = field(repr=False)
+
+    @property
+    def bucket(self) -> str:
+        """The bucket it lies in."""
+        return urlsplit(self.url).netloc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WantedStack:
-    """What a stack is to be: the text of its template, JSON. `staging` is an `s3://…/` URL for large ones."""
+    """What a stack is to be: the text of its template, JSON. `staging` is an `s3://…/` URL for large ones.
+
+    `contents` are objects in its buckets, by their `s3://` URLs that name their hash: they are there once it is
+    deployed. A parameter without a value here keeps the one it has, or has its default.
+    """
 
     name: str
     template: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     staging: str | None = None
+    contents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    late: LateObject | None = None
+
+    def complete(self) -> WantedStack:
+        """Return it with the late object as any other one."""
+        if self.late is None:
+            return self
+        parameters = {**self.parameters, self.late.parameter: self.late.value}
+        contents = {**self.contents, self.late.url: self.late.content}
+        return replace(self, parameters=parameters, contents=contents, late=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +174,13 @@ class Stacks:
                 "`stack deploy` removes what is left and creates it anew"
             )
         creates = self._creates(stack, wanted.name)
-        with self._proposal(wanted, creates=creates) as (_, change):
+        with self._proposal(wanted.complete(), stack, creates=creates) as (_, change):
             return change
 
     @contextmanager
-    def _proposal(self, wanted: WantedStack, *, creates: bool) -> Iterator[tuple[str, StackChange]]:
+    def _proposal(
+        self, wanted: WantedStack, stack: Stack | None, *, creates: bool
+    ) -> Iterator[tuple[str, StackChange]]:
         """Give a change set and what it says; remove it in the end, with a stack that is there for it alone."""
         with self._sent(wanted) as (text, url):
             name = f"{_PREFIX}-{self.clock():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
@@ -156,7 +191,7 @@ class Stacks:
                     creates=creates,
                     text=text,
                     template_url=url,
-                    parameters=wanted.parameters,
+                    parameters=_parameters(wanted, None if creates else stack),
                     tags=wanted.tags,
                 )
             )
@@ -252,12 +287,25 @@ class Stacks:
         """
         _text(wanted)
         stack = self._mended(self._settled(wanted.name), wanted.name)
-        with self._proposal(wanted, creates=self._creates(stack, wanted.name)) as (change_set, change):
+        late = wanted.late
+        if late is None or self.buckets.count(late.bucket, 1) is not None:
+            return self._deployed(wanted.complete(), stack, agree)
+        first = self._deployed(replace(wanted, late=None), stack, agree)
+        if first is None:
+            return None
+        self.progress(f"what needs {late.url} comes with a second change")
+        second = self._deployed(wanted.complete(), first.stack, agree)
+        return first if second is None else _both(first, second)
+
+    def _deployed(self, wanted: WantedStack, stack: Stack | None, agree: Agree) -> Deployed | None:
+        with self._proposal(wanted, stack, creates=self._creates(stack, wanted.name)) as (change_set, change):
             if change.unchanged:
                 assert stack is not None  # noqa: S101 - one that is created is changed
+                self._fill(wanted)
                 return Deployed(stack=stack, change=change)
             if not agree(change):
                 return None
+            self._fill(wanted)  # what is referred to has to be there before
             found = self.service.find(wanted.name)
             if found is None:
                 raise RemoteError(f"stack {wanted.name} was removed meanwhile; deploy again")
@@ -267,7 +315,18 @@ class Stacks:
         done = self._followed(found.id, seen, events, total=len(change.resources))
         if not done.deployed:
             raise self._failure(done, events, creates=change.creates)
+        self._fill(wanted)
         return Deployed(stack=done, change=change, notes=notes(tuple(events)))
+
+    def _fill(self, wanted: WantedStack) -> None:
+        """Put into the buckets of the stack that are there what is to lie in them."""
+        there = {urlsplit(url).netloc for url in wanted.contents}
+        there = {bucket for bucket in there if self.buckets.count(bucket, 1) is not None}
+        for url, content in wanted.contents.items():
+            # Equal names and sizes are equal bytes: a name has the hash in it.
+            if urlsplit(url).netloc in there and self.store.size(url) != len(content):
+                self.store.put(url, content)
+                self.progress(f"put {url}")
 
     def _settled(self, name: str) -> Stack | None:
         """Return the stack when nothing is being done to it any more; None if there is none."""
@@ -416,7 +475,9 @@ class Stacks:
                 return f"it is in {stack.status} now; `stack destroy` removes what is left"
 
     def _left_behind(self, stack: Stack) -> str:
-        found = [one for one in self.service.resources(stack.id) if one.exists and one.status == "DELETE_SKIPPED"]
+        skipped = [one for one in self.service.resources(stack.id) if one.status == "DELETE_SKIPPED"]
+        # A reason says that it was not made by the stack.
+        found = [one for one in skipped if one.exists and not one.reason]
         return ", ".join(f"{one.physical_id} ({one.type})" for one in found)
 
 
@@ -492,6 +553,24 @@ def _text(wanted: WantedStack) -> str:
             "for CloudFormation; name a place with --staging s3://BUCKET/PREFIX/"
         )
     return text
+
+
+def _parameters(wanted: WantedStack, stack: Stack | None) -> dict[str, str | None]:
+    """Return the parameters of a change: those that are given; others that the stack has keep their values."""
+    declared = json.loads(wanted.template).get("Parameters", {})
+    kept = {name: None for name in declared if stack is not None and name in stack.parameters}
+    return {**kept, **wanted.parameters}
+
+
+def _both(first: Deployed, second: Deployed) -> Deployed:
+    """Return two deployments of one stack, one after the other, as one."""
+    change = replace(
+        second.change,
+        creates=first.change.creates,
+        unchanged=first.change.unchanged and second.change.unchanged,
+        resources=first.change.resources + second.change.resources,
+    )
+    return Deployed(stack=second.stack, change=change, notes=first.notes + second.notes)
 
 
 def nothing_destroyed(change: StackChange) -> bool:

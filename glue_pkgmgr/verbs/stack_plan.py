@@ -52,6 +52,14 @@ def stack_plan(settings: Settings, region: str | None = None) -> StackPlan:
     return plan
 
 
+def scripts(plan: StackPlan, settings: Settings) -> dict[str, bytes]:
+    """Return the job scripts that are files of ours, by the URLs they have in the buckets of the stack."""
+    ours = {job.key: job.script for job in settings.jobs.values() if not job.script.startswith("s3://")}
+    return {
+        job.wanted.script: (settings.root / ours[job.key]).read_bytes() for job in plan.jobs if job.key in ours
+    }
+
+
 def data_buckets(job: JobSettings) -> tuple[str, ...]:
     """Return the buckets that a job works on: the values of its arguments named `…BUCKET`, sorted."""
     return tuple(sorted({value for name, value in job.arguments.items() if name.upper().endswith("BUCKET")}))

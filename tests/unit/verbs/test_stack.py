@@ -14,6 +14,7 @@ from glue_pkgmgr.errors import DeadlineExceeded, GluePkgmgrError, NoCapacity, Re
 from glue_pkgmgr.ports import ChangedMeanwhile, Proposal, Proposed, ProposedState
 from glue_pkgmgr.verbs.stack import (
     BucketToEmpty,
+    LateObject,
     Removal,
     Stacks,
     WantedStack,
@@ -119,8 +120,13 @@ class FakeBuckets:
 
     held: dict[str, int] = field(default_factory=dict)
     emptied: list[str] = field(default_factory=list)
+    comes: str = ""  # a bucket that is there from the second look on
+    looks: int = 0
 
     def count(self, bucket: str, most: int) -> int | None:
+        self.looks += 1
+        if bucket == self.comes and self.looks > 1:
+            return 0
         return min(self.held[bucket], most) if bucket in self.held else None
 
     def empty(self, bucket: str) -> int:
@@ -138,6 +144,9 @@ class FakeStore:
 
     def delete(self, url: str) -> None:
         self.read.append(self.held.pop(url))
+
+    def size(self, url: str) -> int | None:
+        return len(self.held[url]) if url in self.held else None
 
     def https(self, url: str) -> str:
         return url.replace("s3://", "https://s3/")
@@ -422,6 +431,46 @@ def test_a_larger_one_goes_through_s3_and_is_removed_there(world: World) -> None
 def test_one_that_no_stack_may_have_is_refused(world: World) -> None:
     with pytest.raises(SettingsError, match="1048576 at most"):
         world.stacks.diff(replace(WANTED, template=large(1_100_000), staging="s3://b/p/"))
+
+
+# --- what lies in the buckets of a stack
+
+ZIP = LateObject(parameter="Archive", value="ab.zip", url="s3://code/functions/ab.zip", content=b"zip")
+WITH_ZIP = replace(WANTED, late=ZIP, template='{"Resources": {}, "Parameters": {"Archive": {}, "Other": {}}}')
+
+
+def test_a_new_stack_gets_what_needs_its_bucket_in_a_second_change(world: World) -> None:
+    world.buckets.comes = "code"
+    done = world.stacks.deploy(WITH_ZIP, anything)
+    assert done is not None
+    assert [one.parameters for one in world.service.proposals] == [{}, {"Archive": "ab.zip"}]
+    assert (done.change.creates, done.change.resources) == (True, (ADD, ADD))
+    assert world.store.held == {ZIP.url: b"zip"}
+    assert [call for call in world.service.calls if call == "execute"] == ["execute"] * 2
+
+
+def test_a_bucket_that_is_there_gets_it_at_once(world: World) -> None:
+    world.service.stack = replace(stack("CREATE_COMPLETE"), parameters={"Archive": "old.zip", "Other": "kept"})
+    world.buckets.held = {"code": 1}
+    world.service.states["execute"] = ["UPDATE_COMPLETE"]
+    world.stacks.deploy(WITH_ZIP, lambda _: not world.store.held)
+    assert [one.parameters for one in world.service.proposals] == [{"Archive": "ab.zip", "Other": None}]
+    assert world.store.held == {ZIP.url: b"zip"}
+
+
+def test_a_look_is_at_the_whole_and_puts_nothing_anywhere(world: World) -> None:
+    world.stacks.diff(WITH_ZIP)
+    assert [one.parameters for one in world.service.proposals] == [{"Archive": "ab.zip"}]
+    assert world.store.held == {}
+
+
+def test_contents_are_put_once_and_only_into_buckets_that_are_there(world: World) -> None:
+    world.service.stack, world.buckets.held = stack("CREATE_COMPLETE"), {"b": 0}
+    world.service.proposal = Proposed(state=ProposedState.UNCHANGED)
+    wanted = replace(WANTED, contents={"s3://b/x": b"1", "s3://elsewhere/y": b"2"})
+    for _ in range(2):
+        world.stacks.deploy(wanted, anything)
+    assert world.told == ["put s3://b/x"]
 
 
 # --- removal
