@@ -14,8 +14,9 @@ from glue_pkgmgr.errors import GluePkgmgrError, SettingsError
 
 MODULES, ARGUMENTS, DELIVERY, JOB = "pythonmodules", "arguments", "delivery", "job"
 
-LONGEST_CAUSE = 30_000
-"""Characters of a cause that is told. Source: Step Functions API, `SendTaskFailure`: a cause has 32,768."""
+LONGEST_CAUSE = 10_000
+"""Characters of a cause that is told: as JSON, whose signs may take twice as many, with room for what Lambda adds.
+Source: Step Functions API, `SendTaskFailure`: a cause has 32,768."""
 
 _MOST_BYTES = 250_000  # of 262,144 that a state's data may have, with room for what the states add
 _KEYS = (MODULES, ARGUMENTS, DELIVERY, JOB)

@@ -21,8 +21,10 @@ _GLUE_ITSELF = timedelta(minutes=30)  # that a run may wait, start, and be stopp
 _REFUSED = ["SettingsError", "NotApproved", "NotInstallable", "IndexAccessError", "RemoteError", "NoCapacity"]
 _INVOKE = "arn:{partition}:states:::lambda:invoke"
 
-# Source: Step Functions Developer Guide, "Best practices": what Lambda itself may fail with for a moment.
+# Source: Step Functions Developer Guide, "Best practices": what Lambda itself may fail with for a moment. A call
+# that took too long may be made again: it finds the run that it had started.
 _OF_LAMBDA = [
+    "Sandbox.Timedout",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",

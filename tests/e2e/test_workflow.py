@@ -31,7 +31,6 @@ MACHINE = StackSettings(regions=("us-east-1",)).name
 FUNCTION = function_name(MACHINE)
 # All at the same time.
 ASKED: dict[str, dict[str, Any]] = {
-    "taxi": {"pythonmodules": "boto3,glueutils==0.2.0"},
     "unapproved": {"pythonmodules": "boto3,polars==1.30.0"},
     "not locked": {"pythonmodules": "boto3,glueutils[fast]==0.2.0"},
     "misspelt": {"modules": "boto3"},
@@ -56,8 +55,8 @@ class Workflow:
 
     def start(self, name: str, asked: dict[str, Any], machine: str = "") -> None:
         """Start an execution, to be known as `name`."""
-        words = ("--state-machine-arn", machine or self.machine, "--input", json.dumps(asked))
-        told = self.aws("start-execution", *words)
+        states = self.road.workspace.api("stepfunctions")
+        told = states.start_execution(stateMachineArn=machine or self.machine, input=json.dumps(asked))
         self.executions[name] = told["executionArn"]
 
     def ended(self, name: str) -> dict[str, Any]:
@@ -79,7 +78,9 @@ class Workflow:
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """Return the whole history of an execution, with its data."""
-        return list(self.aws("get-execution-history", "--execution-arn", self.executions[name])["events"])
+        pages = self.road.workspace.api("stepfunctions").get_paginator("get_execution_history")
+        found = pages.paginate(executionArn=self.executions[name], includeExecutionData=True)
+        return [event for page in found for event in page["events"]]
 
 
 @pytest.fixture(scope="module")
@@ -105,21 +106,24 @@ def workflow(road: Road) -> Iterator[Workflow]:
     made = Workflow(road, machine["stateMachineArn"], {})
     removed = workspace.client("aws", "s3", "rm", "--recursive", f"s3://{BUCKET}/dataoutput/")
     assert removed.returncode == 0, removed.stderr
-    for name, asked in ASKED.items():
-        made.start(name, asked)
+    asked = ("--input", '{"pythonmodules": "boto3,glueutils==0.2.0"}')
+    started = made.aws("start-execution", "--state-machine-arn", made.machine, *asked)
+    made.executions["taxi"] = started["executionArn"]
+    for name, one in ASKED.items():
+        made.start(name, one)
     for name in ("index", "script fails", "taxi"):
         made.ended(name)
     with_token = project.token_state_machine_definition("probe", seconds=900)
     other = states.create_state_machine(name="with-a-token", definition=json.dumps(with_token), roleArn=ROLE)
-    asked = {"pythonmodules": "glueutils==0.2.0,more-itertools==10.8.0"}
-    made.start("with a token", asked, other["stateMachineArn"])
+    wanted = {"pythonmodules": "glueutils==0.2.0,more-itertools==10.8.0"}
+    made.start("with a token", wanted, other["stateMachineArn"])
     made.ended("with a token")
     with workspace.stand_in.switches.faults("token:dies=install"):
         made.start("dead token", {"job": "probe", "delivery": "index"})
         made.ended("dead token")
     yield made
-    for one in (machine, other):
-        states.delete_state_machine(stateMachineArn=one["stateMachineArn"])
+    for deployed in (machine, other):
+        states.delete_state_machine(stateMachineArn=deployed["stateMachineArn"])
     functions.delete_function(FunctionName=FUNCTION)
 
 
@@ -193,7 +197,9 @@ def test_no_history_and_no_log_of_the_function_has_a_token(workflow: Workflow) -
         for event in page["events"]
     ]
     assert any("REPORT RequestId" in line for line in told)
-    histories = {name: json.dumps(workflow.history(name)) for name in workflow.executions}
+    histories = {name: json.dumps(workflow.history(name), default=str) for name in workflow.executions}
+    shown = workflow.aws("get-execution-history", "--execution-arn", workflow.executions["index"])
+    histories["index, by the command line"] = json.dumps(shown)
     with_a_token = histories.pop("with a token")
     assert all(len(text) > 500 for text in histories.values())
     runs = [run for job in ("probe-job", "raising-job") for run in glue.get_job_runs(JobName=job)["JobRuns"]]
