@@ -608,6 +608,10 @@ class StackService(Protocol):
         """Begin once more to undo a change whose rollback has failed. Raises: RemoteError."""
         ...
 
+    def last_event(self, stack: str) -> str | None:
+        """Return the id of what has happened last, None if nothing has. Raises: RemoteError."""
+        ...
+
     def events(self, stack: str, after: str | None) -> Sequence[StackEvent]:
         """Return what has happened since the event `after`, or ever, in the order of time. Raises: RemoteError."""
         ...

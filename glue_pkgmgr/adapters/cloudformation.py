@@ -166,6 +166,15 @@ class CloudFormationStacks:
         with aws_errors(failed, needs="cloudformation:ContinueUpdateRollback"):
             self._client.continue_update_rollback(StackName=stack, ClientRequestToken=token)
 
+    def last_event(self, stack: str) -> str | None:
+        """Return the id of what has happened last, None if nothing has. Raises: RemoteError."""
+        with aws_errors(
+            f"could not read what happens to stack {stack!r}", needs="cloudformation:DescribeStackEvents"
+        ):
+            # The first page begins with it; a stack of years has many.
+            found = self._client.describe_stack_events(StackName=stack)["StackEvents"]
+        return str(found[0]["EventId"]) if found else None
+
     def events(self, stack: str, after: str | None) -> Sequence[StackEvent]:
         """Return what has happened since the event `after`, or ever, in the order of time. Raises: RemoteError."""
         found: list[StackEvent] = []

@@ -309,7 +309,7 @@ class Stacks:
             found = self.service.find(wanted.name)
             if found is None:
                 raise RemoteError(f"stack {wanted.name} was removed meanwhile; deploy again")
-            seen = self._last_event(found.id)
+            seen = self.service.last_event(found.id)
             self.service.execute(wanted.name, change_set, secrets.token_hex(16))
         events: list[StackEvent] = []
         done = self._followed(found.id, seen, events, total=len(change.resources))
@@ -334,7 +334,7 @@ class Stacks:
         if stack is None or not stack.busy:
             return stack
         self.progress(f"stack {name} is in {stack.status}: waiting for the end of a change that is under way")
-        return self._gone_as_none(self._followed(stack.id, self._last_event(stack.id), []))
+        return self._gone_as_none(self._followed(stack.id, self.service.last_event(stack.id), []))
 
     def _mended(self, stack: Stack | None, name: str) -> Stack | None:
         """Return the stack in a state in which it can be changed; None if it has to be made."""
@@ -355,7 +355,7 @@ class Stacks:
 
         Raises: RemoteError where it is not in the `wanted` condition then.
         """
-        seen, events = self._last_event(stack.id), list[StackEvent]()
+        seen, events = self.service.last_event(stack.id), list[StackEvent]()
         operate(stack.id, secrets.token_hex(16))
         done = self._followed(stack.id, seen, events)
         if done.condition is not wanted:
@@ -410,7 +410,7 @@ class Stacks:
                 if removed := self.buckets.empty(bucket.name):
                     self.progress(f"removed {removed} versions of objects from {bucket.name}")
             events: list[StackEvent] = []
-            seen = self._last_event(stack.id)
+            seen = self.service.last_event(stack.id)
             self.service.delete(stack.id, secrets.token_hex(16))
             done = self._followed(stack.id, seen, events, total=len(removal.removed))
             if done.condition is Condition.GONE:
@@ -449,10 +449,6 @@ class Stacks:
                 )
             following.still(self.now())
             self.sleep(self.poll)
-
-    def _last_event(self, stack: str) -> str | None:
-        events = self.service.events(stack, None)
-        return events[-1].id if events else None
 
     def _failure(self, stack: Stack, events: Sequence[StackEvent], *, creates: bool) -> RemoteError | NoCapacity:
         cause = first_failure(events)

@@ -109,6 +109,9 @@ class FakeStacks:
         assert self.stack is not None
         self.stack = replace(self.stack, status="SOMETHING_IN_PROGRESS")
 
+    def last_event(self, stack: str) -> str | None:
+        return self.happened[-1].id if self.happened else None
+
     def events(self, stack: str, after: str | None) -> Sequence[StackEvent]:
         start = 0 if after is None else int(after) + 1
         return self.happened[start:]
