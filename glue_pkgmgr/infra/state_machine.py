@@ -10,34 +10,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from glue_pkgmgr.core.function_archive import SECONDS
-
 State = dict[str, Any]
 
 POLL_SECONDS = 30
 """Between two looks at a run: a look costs two state transitions and one short call."""
 
 _GLUE_ITSELF = timedelta(minutes=30)  # that a run may wait, start, and be stopped in, beside its own time-out
-_REFUSED = ["SettingsError", "NotApproved", "NotInstallable", "IndexAccessError", "RemoteError", "NoCapacity"]
+_FINAL = ["SettingsError", "NotApproved", "NotInstallable"]
+_REFUSED = [*_FINAL, "IndexAccessError", "RemoteError", "NoCapacity"]
 _INVOKE = "arn:{partition}:states:::lambda:invoke"
 
-# Source: Step Functions Developer Guide, "Best practices": what Lambda itself may fail with for a moment. A call
-# that took too long may be made again: it finds the run that it had started.
-_OF_LAMBDA = [
-    "Sandbox.Timedout",
-    "Lambda.ClientExecutionTimeoutException",
-    "Lambda.ServiceException",
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
-]
-_TROUBLE = {
-    "IntervalSeconds": 5,
-    "BackoffRate": 2,
-    "MaxAttempts": 4,
-    "MaxDelaySeconds": 60,
-    "JitterStrategy": "FULL",
-}
+# Growing pauses, and not the same for all who met the same trouble.
+_TROUBLE = {"IntervalSeconds": 5, "BackoffRate": 2, "MaxAttempts": 4, "JitterStrategy": "FULL"}
 _PLACE = {**_TROUBLE, "IntervalSeconds": 30, "BackoffRate": 1.5, "MaxAttempts": 12, "MaxDelaySeconds": 300}
 
 
@@ -73,13 +57,14 @@ def definition(
             "Parameters": {"FunctionName": function, "Payload": {"do": do, **payload}},
             "ResultSelector": {"told.$": "$.Payload"},
             "ResultPath": f"$.{result}",
-            "TimeoutSeconds": SECONDS + 30,
+            # Who is called again finds what was done before: whatever is not a refusal may be tried again.
             "Retry": [
-                {"ErrorEquals": ["NoCapacity"], **_PLACE},
-                {"ErrorEquals": [*_OF_LAMBDA, "RemoteError", "IndexAccessError"], **_TROUBLE},
+                {"ErrorEquals": _FINAL, "MaxAttempts": 0},
+                *([{"ErrorEquals": ["NoCapacity"], **_PLACE}] if do == "launch" else []),
+                {"ErrorEquals": ["States.ALL"], **_TROUBLE},
             ],
             "Catch": [
-                {"ErrorEquals": _REFUSED, "ResultPath": "$.failed", "Next": "Read the reasons"},
+                {"ErrorEquals": _REFUSED, "ResultPath": "$.failed", "Next": "Reasons"},
                 {"ErrorEquals": ["States.ALL"], "ResultPath": "$.failed", "Next": "Broken"},
             ],
             "Next": then,
@@ -89,10 +74,8 @@ def definition(
     look = {"job.$": "$.launched.told.job", "run.$": "$.launched.told.run"}
     states: State = {
         "Begin": {"Type": "Pass", "Parameters": {"input.$": "$", "attempt": 1}, "Next": "Launch"},
-        "Launch": {
-            "Comment": "Check, mint and start in one step: no token is ever data of a state.",
-            **call("launch", launch, "launched", "Wait"),
-        },
+        # In one step: no token is ever data of a state.
+        "Launch": call("launch", launch, "launched", "Wait"),
         "Wait": {"Type": "Wait", "Seconds": poll_seconds, "Next": "Look"},
         "Look": call("look", look, "seen", "Ended?"),
         "Ended?": {
@@ -122,8 +105,8 @@ def definition(
         },
         "Succeeded": {"Type": "Succeed"},
         "Failed": {"Type": "Fail", "ErrorPath": "$.seen.told.error", "CausePath": "$.seen.told.cause"},
-        "Read the reasons": {
-            "Comment": "What Lambda tells of an error is JSON in a text.",
+        # What Lambda tells of an error is JSON in a text.
+        "Reasons": {
             "Type": "Pass",
             "Parameters": {"error.$": "$.failed.Error", "told.$": "States.StringToJson($.failed.Cause)"},
             "Next": "Refused",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -150,7 +149,8 @@ def _state_machine(plan: StackPlan) -> Json:
         {
             "StateMachineName": plan.name,
             "StateMachineType": "STANDARD",
-            "DefinitionString": json.dumps(_definition(plan), separators=(",", ":")),
+            # Not as a text, whose quotes would be escaped: a template has a largest size.
+            "Definition": _definition(plan),
             "DefinitionSubstitutions": {"Function": get("Function", "Arn")},
             "RoleArn": get("StateMachineRole", "Arn"),
             "TracingConfiguration": {"Enabled": True},

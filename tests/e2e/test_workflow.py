@@ -167,7 +167,7 @@ def test_what_is_refused_fails_at_once_with_the_reasons(
         for event in workflow.history(name)
         if "stateEnteredEventDetails" in event
     ]
-    assert entered == ["Begin", "Launch", "Read the reasons", "Refused"]
+    assert entered == ["Begin", "Launch", "Reasons", "Refused"]
 
 
 def test_a_script_that_fails_is_told_with_its_exception(workflow: Workflow) -> None:

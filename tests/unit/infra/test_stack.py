@@ -107,10 +107,10 @@ def test_whatever_is_referred_to_is_there(template):
 @pytest.mark.parametrize("region", ["us-east-1", "cn-north-1", "us-gov-west-1"])
 def test_no_partition_is_written_into_an_arn(region):
     template = made(region=region)
-    machine = resources(template, "AWS::StepFunctions::StateMachine")["StateMachine"].pop("DefinitionString")
+    machine = resources(template, "AWS::StepFunctions::StateMachine")["StateMachine"].pop("Definition")
     assert not [text for text in texts(template) if text.startswith("arn:aws")]
     partition = {"us": "aws", "cn": "aws-cn"}[region[:2]] if "gov" not in region else "aws-us-gov"
-    assert f'"arn:{partition}:states:::' in machine
+    assert {text.split(":")[1] for text in texts(machine) if text.startswith("arn:")} == {partition}
     assert not [text for text in texts(template) if text.endswith(".amazonaws.com.cn")]
 
 
