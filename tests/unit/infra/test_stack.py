@@ -433,7 +433,7 @@ def test_there_is_no_workflow_before_its_function_is_in_s3():
 def test_a_state_machine_may_do_what_its_states_call_and_no_more():
     template = made()
     machine = resources(template, "AWS::StepFunctions::StateMachine")["StateMachine"]
-    states = json.loads(machine["DefinitionString"])["States"].values()
+    states = machine["Definition"]["States"].values()
     tasks = [state for state in states if state["Type"] == "Task"]
     assert {task["Resource"] for task in tasks} == {"arn:aws:states:::lambda:invoke"}
     assert {task["Parameters"]["FunctionName"] for task in tasks} == {"${Function}"}
