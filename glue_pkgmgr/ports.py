@@ -639,6 +639,10 @@ class TemplateStore(Protocol):
         """Store `content` at `url`, `s3://…`. Raises: RemoteError."""
         ...
 
+    def put_file(self, url: str, path: Path) -> None:
+        """Store the file at `path` at `url`, `s3://…`. Raises: RemoteError; SettingsError if it is unreadable."""
+        ...
+
     def delete(self, url: str) -> None:
         """Remove what is at `url`; nothing there is no error. Raises: RemoteError."""
         ...

@@ -805,12 +805,15 @@ class Project:
         name = name or self.settings.stack.name
         if template:
             return verbs.stack.WantedStack(name=name, template=template, staging=staging)
+        verbs.stack_plan.require_account(self.settings, self._wiring.account(), name)
         plan = verbs.stack_plan.stack_plan(self.settings, region)
         return verbs.stack.WantedStack(
             name=name,
+            tags=self.settings.stack.tags,
             template=json.dumps(self.stack_template(region), separators=(",", ":")),
             staging=staging,
             contents=verbs.stack_plan.scripts(plan, self.settings),
+            samples=verbs.stack_plan.sample_data(plan, self.settings),
             late=self._function_object(plan.archive),
         )
 

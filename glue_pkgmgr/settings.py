@@ -355,6 +355,7 @@ def _stack(table: _Table, region: str) -> StackSettings:
         "principals": tuple(table.strings("principals", default=())),
         "notify": tuple(table.strings("notify", default=())),
         "tags": table.string_table("tags", "tags are texts"),
+        "sample_data": table.string_table("sample-data", "paths are texts"),
         "log_days": table.integer("log-days", default=365, least=1),
         "keep": table.one_of("when-destroyed", ("delete", "keep")) == "keep",
         "imports": table.one_of("imports", ("refuse", "publish")) == "publish",

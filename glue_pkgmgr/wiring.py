@@ -139,6 +139,12 @@ class Wiring:
         except GluePkgmgrError:
             return self.login
 
+    def account(self) -> str:
+        """Return the account of the caller, 12 digits. Raises: RemoteError; SettingsError without credentials."""
+        from glue_pkgmgr.adapters.caller import account_of, caller_arn
+
+        return account_of(caller_arn(self.clients.client("sts")))
+
     @property
     def login(self) -> str:
         """The login name; that of the process's user where the environment has none, as in cron or a container."""

@@ -15,3 +15,8 @@ def caller_arn(client: Any) -> str:
     """
     with aws_errors("could not ask AWS who is calling"):
         return str(client.get_caller_identity()["Arn"])
+
+
+def account_of(arn: str) -> str:
+    """Return the account, 12 digits, in an ARN. Source: IAM User Guide, "Identify AWS resources with ARNs"."""
+    return arn.split(":")[4]

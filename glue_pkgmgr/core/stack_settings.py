@@ -12,6 +12,7 @@ from glue_pkgmgr.errors import SettingsError
 _STACK = re.compile(r"[a-z][a-z0-9-]{0,29}", re.ASCII)
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+){1,3}-\d", re.ASCII)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+_OBJECT = re.compile(rf"s3://{_BUCKET.pattern}/[^?#\s]*[^/?#\s]", re.ASCII)
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+", re.ASCII)
 _IDS = {
     "vpc": re.compile(r"vpc-[0-9a-f]{8,17}", re.ASCII),
@@ -83,6 +84,7 @@ class StackSettings:
     principals: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    sample_data: Mapping[str, str] = field(default_factory=dict)
     log_days: int = 365
     keep: bool = False
     imports: bool = False
@@ -117,6 +119,7 @@ class StackSettings:
         if not self.endpoints and self.network is None:
             raise SettingsError("endpoints exist only in a VPC that is there; name it as vpc, or have them made")
         _check_tags(self.tags)
+        _check_sample_data(self.sample_data)
         self._check_one_region()
 
     def _check_one_region(self) -> None:
@@ -170,6 +173,12 @@ def _distinct(key: str, values: Iterable[str]) -> None:
 def _arn(key: str, value: str | None, form: re.Pattern[str], what: str) -> None:
     if value is not None and not form.fullmatch(value):
         raise SettingsError(f"{key}: {value!r} is not {what}")
+
+
+def _check_sample_data(paths: Mapping[str, str]) -> None:
+    for url in paths:
+        if not _OBJECT.fullmatch(url):
+            raise SettingsError(f"sample-data: {url!r} is not the URL of an object, s3://bucket/key")
 
 
 def _check_tags(tags: Mapping[str, str]) -> None:

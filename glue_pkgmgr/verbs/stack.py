@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from glue_pkgmgr.core.stack_change import (
@@ -77,7 +78,8 @@ class WantedStack:
     """What a stack is to be: the text of its template, JSON. `staging` is an `s3://…/` URL for large ones.
 
     `contents` are objects in its buckets, by their `s3://` URLs that name their hash: they are there once it is
-    deployed. A parameter without a value here keeps the one it has, or has its default.
+    deployed. `samples` are files for its buckets, put only where nothing is. A parameter without a value here
+    keeps the one it has, or has its default.
     """
 
     name: str
@@ -86,6 +88,7 @@ class WantedStack:
     tags: Mapping[str, str] = field(default_factory=dict)
     staging: str | None = None
     contents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    samples: Mapping[str, Path] = field(default_factory=dict)
     late: LateObject | None = None
 
     def complete(self) -> WantedStack:
@@ -320,12 +323,16 @@ class Stacks:
 
     def _fill(self, wanted: WantedStack) -> None:
         """Put into the buckets of the stack that are there what is to lie in them."""
-        there = {urlsplit(url).netloc for url in wanted.contents}
-        there = {bucket for bucket in there if self.buckets.count(bucket, 1) is not None}
+        buckets = {urlsplit(url).netloc for url in (*wanted.contents, *wanted.samples)}
+        there = {bucket for bucket in buckets if self.buckets.count(bucket, 1) is not None}
         for url, content in wanted.contents.items():
             # Equal names and sizes are equal bytes: a name has the hash in it.
             if urlsplit(url).netloc in there and self.store.size(url) != len(content):
                 self.store.put(url, content)
+                self.progress(f"put {url}")
+        for url, path in wanted.samples.items():
+            if urlsplit(url).netloc in there and self.store.size(url) is None:
+                self.store.put_file(url, path)
                 self.progress(f"put {url}")
 
     def _settled(self, name: str) -> Stack | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from glue_pkgmgr.core.job_definition import script_location
@@ -52,12 +53,37 @@ def stack_plan(settings: Settings, region: str | None = None) -> StackPlan:
     return plan
 
 
+def require_account(settings: Settings, account: str, stack: str) -> None:
+    """Raise SettingsError unless `account`, the caller's, owns the domain that the stack makes."""
+    owner = settings.codeartifact.owner
+    if account != owner:
+        raise SettingsError(
+            f"stack {stack} was not changed: these credentials are of account {account}, and owner under "
+            f"[codeartifact] is {owner}; sign in there (AWS_PROFILE), or correct owner"
+        )
+
+
 def scripts(plan: StackPlan, settings: Settings) -> dict[str, bytes]:
     """Return the job scripts that are files of ours, by the URLs they have in the buckets of the stack."""
     ours = {job.key: job.script for job in settings.jobs.values() if not job.script.startswith("s3://")}
     return {
         job.wanted.script: (settings.root / ours[job.key]).read_bytes() for job in plan.jobs if job.key in ours
     }
+
+
+def sample_data(plan: StackPlan, settings: Settings) -> dict[str, Path]:
+    """Return the files that are to lie in the buckets of the stack at first, by their URLs there.
+
+    Raises: SettingsError for one that is not there.
+    """
+    found = {}
+    for url, name in settings.stack.sample_data.items():
+        path = settings.root / name
+        if not path.is_file():
+            raise SettingsError(f"there is no file {path}; correct sample-data under [stack]")
+        moved = urlsplit(url).netloc + plan.suffix
+        found[_moved(url, {urlsplit(url).netloc: moved} if moved in plan.made_buckets else {})] = path
+    return found
 
 
 def data_buckets(job: JobSettings) -> tuple[str, ...]:

@@ -25,7 +25,10 @@ def test_a_stack_is_deployed_with_its_workflow_which_launches_jobs(tmp_path: Pat
         workspace.told("approve", *APPROVED, "--by", "ann", "--reason", "reviewed")
         without = workspace.ours("stack", "deploy", "--yes", *STAGING)
         assert without.returncode == 0, without.stderr
-        assert "the workflow stays as it is, as its function cannot be made: bundle 'taxi' has no lock" in without.stderr
+        assert (
+            "the workflow stays as it is, as its function cannot be made: bundle 'taxi' has no lock"
+            in without.stderr
+        )
         assert workspace.api("lambda").list_functions()["Functions"] == []
 
         workspace.told("lock")

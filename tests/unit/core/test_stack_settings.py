@@ -56,6 +56,7 @@ def test_what_no_vpc_can_have_is_refused(cidr, told):
         ({"permissions_boundary": "edge"}, "permissions-boundary: 'edge' is not the ARN of an IAM policy"),
         ({"principals": ("*",)}, r"principals: '\*' is not the ARN of an IAM role or user"),
         ({"existing_buckets": ("Bucket",)}, "existing-buckets: 'Bucket' is not the name of a bucket"),
+        ({"sample_data": {"s3://trips/": "t.csv"}}, "sample-data: 's3://trips/' is not the URL of an object"),
         ({"notify": ("ops",)}, "notify: 'ops' is not an e-mail address"),
         ({"log_days": 100}, "log-days: 100 is not a time that CloudWatch Logs knows: 1, 3, 5"),
         ({"s3_prefix_list": "sg-0a1b2c3d"}, "s3-prefix-list: 'sg-0a1b2c3d' is not one"),

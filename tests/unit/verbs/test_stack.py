@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -144,6 +145,9 @@ class FakeStore:
 
     def put(self, url: str, content: bytes) -> None:
         self.held[url] = content
+
+    def put_file(self, url: str, path: Path) -> None:
+        self.held[url] = path.read_bytes()
 
     def delete(self, url: str) -> None:
         self.read.append(self.held.pop(url))
@@ -474,6 +478,16 @@ def test_contents_are_put_once_and_only_into_buckets_that_are_there(world: World
     for _ in range(2):
         world.stacks.deploy(wanted, anything)
     assert world.told == ["put s3://b/x"]
+
+
+def test_sample_data_takes_the_place_of_nothing(world: World, tmp_path: Path) -> None:
+    world.service.stack, world.buckets.held = stack("CREATE_COMPLETE"), {"b": 1}
+    world.service.proposal = Proposed(state=ProposedState.UNCHANGED)
+    world.store.held["s3://b/theirs.csv"] = b"real"
+    (tmp_path / "trips.csv").write_bytes(b"made up")
+    samples = dict.fromkeys(("s3://b/ours.csv", "s3://b/theirs.csv", "s3://c/none.csv"), tmp_path / "trips.csv")
+    world.stacks.deploy(replace(WANTED, samples=samples), anything)
+    assert world.store.held == {"s3://b/ours.csv": b"made up", "s3://b/theirs.csv": b"real"}
 
 
 # --- removal

@@ -11,7 +11,7 @@ import pytest
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.infra.plan import Place
 from glue_pkgmgr.settings import Settings, parse_settings
-from glue_pkgmgr.verbs.stack_plan import stack_plan
+from glue_pkgmgr.verbs.stack_plan import require_account, sample_data, stack_plan
 from tests.unit.infra.plans import SETTINGS
 
 
@@ -38,6 +38,25 @@ def test_buckets_are_those_that_jobs_and_records_name(tmp_path):
     assert plan.records == Place(bucket="audit", prefix="records/")
     assert plan.archive == Place(bucket="staging", prefix="area/functions/")
     assert (plan.databases, plan.internal) == (("trips_db",), ("glueutils", "house-style"))
+
+
+def test_sample_data_lies_in_the_bucket_of_its_region(tmp_path):
+    (tmp_path / "trips.csv").write_text("year\n")
+    stack = 'regions = ["us-east-1", "eu-west-1"]\nsample-data = { "s3://trips/data/t.csv" = "trips.csv" }'
+    made = settings(tmp_path, stack=stack)
+    assert sample_data(stack_plan(made), made) == {"s3://trips/data/t.csv": tmp_path / "trips.csv"}
+    (url,) = sample_data(stack_plan(made, "eu-west-1"), made)
+    assert url == "s3://trips-eu-west-1/data/t.csv"
+    (tmp_path / "trips.csv").unlink()
+    with pytest.raises(SettingsError, match=r"there is no file .*trips\.csv; correct sample-data under \[stack\]"):
+        sample_data(stack_plan(made), made)
+
+
+def test_a_stack_is_of_the_account_that_owns_the_domain(tmp_path):
+    made = settings(tmp_path)
+    require_account(made, made.codeartifact.owner, "glue-pkgmgr")
+    with pytest.raises(SettingsError, match=r"are of account 999900001111, and owner under \[codeartifact\] is"):
+        require_account(made, "999900001111", "glue-pkgmgr")
 
 
 def test_a_name_that_gets_too_long_in_another_region_is_told_before_anything_is_made(tmp_path):
