@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from glue_pkgmgr.core.index_url import IndexUrl
 from glue_pkgmgr.core.repository import RepositoryAddress
 from glue_pkgmgr.ports import Repositories, TokenIssuer
+from glue_pkgmgr.verbs.beside import beside
 
 
 def mint(
@@ -19,7 +19,6 @@ def mint(
 
     Raises: RemoteError.
     """
-    with ThreadPoolExecutor(1) as pool:
-        endpoint = pool.submit(repositories.endpoint, address)
-        token = tokens.issue(address.domain, address.owner, lifetime)
-        return IndexUrl(endpoint.result(), token)
+    endpoint = beside(lambda: repositories.endpoint(address))
+    token = tokens.issue(address.domain, address.owner, lifetime)
+    return IndexUrl(endpoint.result(), token)

@@ -392,7 +392,7 @@ def test_the_aws_command_line_reads_jobs_logs_and_identity(aws: Callable[..., st
     assert [job["Name"] for job in jobs] == ["taxi-job"]
     assert "logGroups" in json.loads(aws("logs", "describe-log-groups"))
     assert json.loads(aws("sts", "get-caller-identity"))["Account"] == ACCOUNT
-    assert "does not implement lambda" in aws("lambda", "list-functions", status=255)
+    assert "does not implement dynamodb" in aws("dynamodb", "list-tables", status=255)
 
 
 def test_the_aws_command_line_gets_a_token_and_an_endpoint(aws: Callable[..., str], stand_in: StandIn) -> None:
