@@ -214,6 +214,7 @@ def test_of_two_processes_that_start_one_launch_the_older_run_goes_on(world: Wor
     world.jobs.start(JOB, {LAUNCH_ID: ID})  # by the other process, a moment before
     assert world.start(alone=False) == "jr_1"
     assert world.going_on == ["jr_1"]
+    assert world.told == [f"launch {ID} was started twice: stopping jr_2, the younger"]
 
 
 def test_the_process_whose_run_is_older_keeps_it(world: World) -> None:
