@@ -138,6 +138,35 @@ def test_throttling_and_failures_of_a_start_are_waited_out(world: World, fault: 
     assert any("trying again" in text for text in world.told)
 
 
+def unstage(world: World) -> None:
+    """Delete the staged wheels, so that a launch brings them again."""
+    for key in in_s3(world, "wheels/"):
+        world.client("s3").delete_object(Bucket="staging-area", Key=key)
+
+
+def calls_of(world: World, delivery: str) -> list[str]:
+    """Launch and follow a run to its end, undisturbed, and return what was called on the way."""
+    unstage(world)
+    world.switches.set("run:end=SUCCEEDED", "run:line=hello")
+    world.switches.forget_calls()
+    assert world.project.launch("taxi", delivery=delivery).wait(timedelta(minutes=1)).succeeded
+    return sorted(world.switches.calls())
+
+
+@pytest.mark.parametrize("delivery", Delivery)
+def test_every_call_may_be_throttled_and_fail_and_one_run_comes_of_it(world: World, delivery: str) -> None:
+    calls = calls_of(world, delivery)
+    assert {"glue:GetJob", "glue:StartJobRun", "logs:FilterLogEvents"} < set(calls)
+    unstage(world)
+    rules = [f"{call}={status}*1" for call in calls for status in (429, 503)]
+    world.switches.set(*rules, "run:end=SUCCEEDED", "run:line=hello")
+    run = world.another().launch("taxi", delivery=delivery)
+    assert run.wait(timedelta(minutes=2)).succeeded
+    assert [one["Id"] for one in world.runs(run.launch)] == [run.id]
+    used = {one.rule: one.used for one in world.switches.in_force()}
+    assert {rule: used[rule] for rule in rules} == dict.fromkeys(rules, 1)
+
+
 def test_a_caller_that_crashes_and_asks_again_gets_the_running_run(world: World) -> None:
     first = world.project.launch("taxi", delivery="index", launch_id="nightly")
     again = world.another().launch("taxi", delivery="index", launch_id="nightly")
@@ -148,7 +177,8 @@ def test_a_caller_that_crashes_and_asks_again_gets_the_running_run(world: World)
 
 def test_of_callers_who_ask_at_once_all_get_one_run(world: World) -> None:
     def ask(number: int) -> Run:
-        return world.another().launch("taxi", delivery="index", launch_id="at once")
+        project = world.project if number % 2 else world.another()  # which threads share, and processes do not
+        return project.launch("taxi", delivery="index", launch_id="at once")
 
     with ThreadPoolExecutor(4) as pool:
         runs = list(pool.map(ask, range(4)))
