@@ -47,6 +47,9 @@ ROWS = {
     "start refused": Row(rules=("glue:StartJobRun=403",), status=6, told="glue:StartJobRun", runs=0),
     # Before the start
     "job unreadable": Row(rules=("glue:GetJob=403",), status=6, told="glue:GetJob", runs=0),
+    "every call but the first fails": Row(
+        rules=("glue:GetJobRuns=ok", "all=503"), status=6, told="could not read Glue job", runs=0
+    ),
     "repository throttled": Row(
         rules=("codeartifact:ListPackageVersions=429*1", *SUCCEEDS), status=0, told="SUCCEEDED"
     ),
@@ -73,12 +76,16 @@ ROWS = {
     # The way there
     "waits": Row(rules=("run:waiting=1", *SUCCEEDS), status=0, told="WAITING"),
     "state unreadable for a moment": Row(
-        rules=("glue:GetJobRun=500*2", "glue:GetJobRuns=500*2", *SUCCEEDS), status=0, told="SUCCEEDED"
+        rules=("glue:GetJobRun=429*1", "glue:GetJobRun=500*2", *SUCCEEDS), status=0, told="SUCCEEDED"
     ),
     # The log
     "no log": Row(rules=("logs:missing=ever", *SUCCEEDS), status=0, told="SUCCEEDED"),
     "log may not be read": Row(rules=("logs:FilterLogEvents=403", *SUCCEEDS), status=0, told="SUCCEEDED"),
-    "log out of order": Row(rules=("logs:mixed=300ms", "run:lines=20", *SUCCEEDS), status=0, told="SUCCEEDED"),
+    "log late and out of order": Row(
+        rules=("logs:missing=2", "logs:late=1s", "logs:mixed=300ms", "run:lines=20", *SUCCEEDS),
+        status=0,
+        told="line 20\n",
+    ),
 }
 
 
