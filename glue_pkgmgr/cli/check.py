@@ -49,11 +49,16 @@ def _parts(checked: Checked) -> list[str | Table]:
     if checked.refusal:
         parts += refusal_parts(checked.refusal)
     if any(item.problem and item.pin is None for item in checked.items):
-        request = ",".join(str(item.item) for item in checked.items)
+        request = ",".join(_meant(item) for item in checked.items)
         parts.append(f"what it all needs: glue-pkgmgr approve --closure {shlex.quote(request)} --reason …")
     if checked.failure:
         parts.append(f"the other items could not be looked at: {checked.failure}")
     return parts
+
+
+def _meant(item: CheckedItem) -> str:
+    """Return the item as it can be approved: one whose name is taken for ours never can."""
+    return item.alternative if item.taken_for_ours else str(item.item)
 
 
 def _why_not(checked: Checked) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packaging.version import InvalidVersion, Version
 
@@ -27,7 +27,8 @@ class CheckedItem:
     """One item of the request: the release it would get, or why it is refused.
 
     `pin` is None as long as nothing was resolved; `problem` is empty when the item is allowed. `alternative` is
-    the nearest thing that is approved, written as a request item; empty if there is none.
+    the nearest thing that is approved, written as a request item; empty if there is none. With `taken_for_ours`
+    the name is refused as such, and `alternative` is the internal project.
     """
 
     item: RequestItem
@@ -35,6 +36,7 @@ class CheckedItem:
     problem: str = ""
     alternative: str = ""
     note: str = ""
+    taken_for_ours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +192,7 @@ def _judged(item: RequestItem, policy: Policy) -> CheckedItem:
     """Return `item` with the reason why no approved release can satisfy it, if there is one."""
     if (ours := policy.taken_for(item.project)) is not None:
         problem = f"easily taken for our own {ours}; is that what you mean?"
-        return CheckedItem(item=item, problem=problem, alternative=str(ours))
+        return CheckedItem(item=item, problem=problem, alternative=str(ours), taken_for_ours=True)
     in_image = policy.runtime.preinstalled.get(item.project)
     if in_image is not None and item.specifier.contains(in_image, prereleases=True):
         return CheckedItem(item=item)
@@ -298,13 +300,7 @@ def _alike(project: ProjectName, policy: Policy) -> str:
 
 
 def _with_pin(one: CheckedItem, pin: Pin | None, policy: Policy) -> CheckedItem:
-    return CheckedItem(
-        item=one.item,
-        pin=None if one.problem else pin,
-        problem=one.problem,
-        alternative=one.alternative,
-        note=_note(one.item, pin, policy),
-    )
+    return replace(one, pin=None if one.problem else pin, note=_note(one.item, pin, policy))
 
 
 def _note(item: RequestItem, pin: Pin | None, policy: Policy) -> str:

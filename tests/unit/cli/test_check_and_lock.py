@@ -107,6 +107,17 @@ def test_a_refused_item_is_shown_with_what_is_approved_instead(answer, capsys):
     assert err == "error: 1 of 1 items refused for Glue 5.1\n"
 
 
+def test_the_command_for_what_is_missing_asks_for_no_name_that_is_never_approved(answer, capsys):
+    mine, alike = parse_request("acme,my-libs")
+    items = (
+        CheckedItem(item=mine, problem="no approval names acme"),
+        CheckedItem(item=alike, problem="easily taken", alternative="mylibs", taken_for_ours=True),
+    )
+    answer(checked=Checked(runtime=GLUE, items=items))
+    assert main(["check", "acme,my-libs"]) == 3
+    assert "glue-pkgmgr approve --closure acme,mylibs --reason" in capsys.readouterr().out
+
+
 def refused(**why):
     return Checked(
         runtime=GLUE,

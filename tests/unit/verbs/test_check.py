@@ -172,6 +172,7 @@ def test_the_alternative_to_a_version_outside_a_range_is_the_range() -> None:
 def test_a_look_alike_of_ours_is_refused_with_the_suggestion_whatever_is_approved() -> None:
     (item,) = run("glue-utils==1.0", policy("glue-utils==1.0", internal=("glueutils",))).items
     assert item.problem == "easily taken for our own glueutils; is that what you mean?"
+    assert item.taken_for_ours
     assert item.alternative == "glueutils"
 
 
