@@ -143,7 +143,8 @@ def test_bad_words_with_json_are_one_object_too(capsys):
     assert json.loads(capsys.readouterr().out)["error"]["exit_status"] == 2
 
 
-def test_json_of_a_command_that_exec_would_run_is_not_ours(capsys):
+def test_json_of_a_command_that_exec_would_run_is_not_ours(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a stand-in of the checkout would run the command
     assert main(["local", "exec", "--bogus", "--json"]) == 2
     assert capsys.readouterr().err.startswith("error: ")
 
