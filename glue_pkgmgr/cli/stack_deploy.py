@@ -168,7 +168,7 @@ def _require_terminal(session: Session, what: str) -> None:
 
 
 def _change_shown(change: StackChange) -> list[str | Table]:
-    size = f"template of {change.template_bytes} bytes"
+    size = f"template of {change.template_bytes:,} bytes"
     if change.unchanged:
         return [f"stack {change.stack}: no changes, {size}"]
     counts: dict[str, int] = {}
