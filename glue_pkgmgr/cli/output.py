@@ -141,8 +141,8 @@ class Output:
 
         coloured = _coloured(self._stdout)
 
-        def paint(text: str, cell: str) -> str:
-            style = _STYLES.get(cell) if coloured else None
+        def paint(text: str, column: str, cell: str) -> str:
+            style = _STYLES.get(cell, _STYLES_IN.get((column, cell))) if coloured else None
             return f"\x1b[{style}m{text}\x1b[0m" if style else text
 
         self._write("\n".join(terminal_lines(columns, rows, shutil.get_terminal_size().columns, paint)))
@@ -168,17 +168,17 @@ class Output:
 _GREEN, _YELLOW, _BOLD_RED = "32", "33", "1;31"
 _STYLES = {
     "ok": _GREEN,
-    "yes": _GREEN,
     "SUCCEEDED": _GREEN,
     "warning": _YELLOW,
     "STOPPED": _YELLOW,
     "TIMEOUT": _YELLOW,
     "wrong": _BOLD_RED,
     "error": _BOLD_RED,
-    "no": _BOLD_RED,
     "FAILED": _BOLD_RED,
     "ERROR": _BOLD_RED,
 }
+# In other columns, such as whether a lock has changed, neither is better.
+_STYLES_IN = {("approved", "yes"): _GREEN, ("approved", "no"): _BOLD_RED}
 
 
 def _coloured(stream: TextIO) -> bool:

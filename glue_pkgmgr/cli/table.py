@@ -11,12 +11,12 @@ _GAP = "   "
 _SHORT = 19  # characters, such as a time
 _BELOW = 3  # characters that a cell below its row is indented by
 
-Paint = Callable[[str, str], str]
-"""Colours a text, given first, by the cell it is part of."""
+Paint = Callable[[str, str, str], str]
+"""Colours a text, given first, by the column and the cell it is part of."""
 
 
 def terminal_lines(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, paint: Paint = lambda text, _: text
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, paint: Paint = lambda text, *_: text
 ) -> Iterator[str]:
     """Yield the lines of a table for a terminal of `width` characters; columns without a cell are left out.
 
@@ -36,11 +36,11 @@ def terminal_lines(
     widths = _widths([names, *cells], width)
     yield ""
     if shown:
-        yield from _row(names, widths, lambda text, _: text)
+        yield from _row(names, names, widths)
         yield " " + "─" * (sum(widths) + len(_GAP) * (len(widths) - 1))
     for row, kept in zip(rows, cells, strict=True):
         if any(kept):
-            yield from _row(kept, widths, paint)
+            yield from _row(names, kept, widths, paint)
         for n in used:
             if row[n] and not fits(row[n]):
                 name = "" if n in shown else f"{columns[n]}  "
@@ -72,7 +72,9 @@ def _total(widths: Sequence[int]) -> int:
     return 1 + sum(widths) + len(_GAP) * (len(widths) - 1)
 
 
-def _row(cells: Sequence[str], widths: Sequence[int], paint: Paint) -> Iterator[str]:
+def _row(
+    columns: Sequence[str], cells: Sequence[str], widths: Sequence[int], paint: Paint = lambda text, *_: text
+) -> Iterator[str]:
     wrapped = [
         textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False) or [""]
         for cell, width in zip(cells, widths, strict=True)
@@ -80,7 +82,7 @@ def _row(cells: Sequence[str], widths: Sequence[int], paint: Paint) -> Iterator[
     for parts in zip_longest(*wrapped, fillvalue=""):
         padded = [part + " " * (width - _length(part)) for part, width in zip(parts, widths, strict=True)]
         padded[-1] = padded[-1].rstrip()
-        yield (" " + _GAP.join(paint(part, cell) for part, cell in zip(padded, cells, strict=True))).rstrip()
+        yield (" " + _GAP.join(map(paint, padded, columns, cells))).rstrip()
 
 
 def _least(cell: str) -> int:

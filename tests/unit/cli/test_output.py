@@ -102,6 +102,16 @@ def test_colour_only_on_a_terminal_that_wants_it(monkeypatch, variable):
     assert ("31m" in stdout.getvalue()) is (variable is None)
 
 
+def test_a_no_is_red_where_it_is_a_refusal_only(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    told, stdout, _ = output(stdout=Terminal())
+    told.result({}, Table(("bundle", "changed"), [("taxi", "no")]))
+    assert "\x1b" not in stdout.getvalue()
+    told.result({}, Table(("item", "approved"), [("polars", "no")]))
+    assert "31m" in stdout.getvalue()
+
+
 def test_nothing_is_coloured_in_a_pipe():
     told, stdout, stderr = output()
     told.result({}, Table(("state",), [("FAILED",)]))
