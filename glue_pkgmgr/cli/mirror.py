@@ -82,6 +82,8 @@ def verify(session: Session) -> int:
     if not (wrong := len(report.deviations)):
         return EXIT_DONE
     remedy = "mirror sync --prune" if report.extra else "mirror sync"
+    if report.unpublished:
+        remedy = f"publish, {remedy}"
     session.output.conclude(f"{_count(wrong, 'deviation')} from locks and settings; see {remedy}")
     return NotApproved.exit_code
 
@@ -103,6 +105,7 @@ def _concluded(report: MirrorReport, output: Output) -> int:
     if incidents or len(failures) < lacking:
         told = [f"{lacking} of {_count(len(report.entries), 'release')} not there as locked"] if lacking else []
         told += [f"{_count(incidents, 'incident')} of other bytes than locked"] if incidents else []
+        told += ["`glue-pkgmgr publish` brings what is our own"] if report.unpublished else []
         output.conclude("; ".join(told))
         return NotInstallable.exit_code
     if failures:

@@ -129,6 +129,11 @@ class MirrorReport:
     faults: tuple[Deviation, ...] = ()
 
     @property
+    def unpublished(self) -> bool:
+        """Whether a release of our own is missing, which no `sync` brings."""
+        return any(one.pin.internal and one.presence is Presence.MISSING for one in self.entries)
+
+    @property
     def lacking(self) -> tuple[Mirrored, ...]:
         """The locked releases that a job cannot install as they are locked."""
         return tuple(one for one in self.entries if not one.presence.fine)
@@ -231,8 +236,10 @@ def require_complete(mirrored: Iterable[Mirrored], approved: RepositoryAddress) 
 def lacking_text(wrong: Sequence[Mirrored], approved: RepositoryAddress) -> str:
     """Return the sentence for locked releases that the approved repository lacks or has differently."""
     listed = "\n".join(f"  {one.pin}: {one.presence}{one.detail and f' ({one.detail})'}" for one in wrong)
-    bring = "publish" if all(one.pin.internal for one in wrong) else "mirror sync"
-    return f"{approved} does not hold what the lock names; run `glue-pkgmgr {bring}`:\n{listed}"
+    owned = {one.pin.internal for one in wrong}
+    verbs = [verb for verb, internal in (("publish", True), ("mirror sync", False)) if internal in owned]
+    bring = ", then ".join(f"`glue-pkgmgr {verb}`" for verb in verbs)
+    return f"{approved} does not hold what the lock names; run {bring}:\n{listed}"
 
 
 def examine(pin: Pin, assets: Sequence[Asset], runtimes: Collection[GlueRuntime]) -> Mirrored:

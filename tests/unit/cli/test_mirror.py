@@ -143,6 +143,16 @@ def test_incidents_and_faults_have_tables_of_their_own(project, capsys):
     assert "approved  upstream       looks into store too" in out
 
 
+def test_what_only_publish_can_bring_is_said_so(project, capsys):
+    ours = Mirrored(pin=pin("ours==1.0", internal=True), presence=Presence.MISSING)
+    project.report = replace(FINE, entries=(*FINE.entries, ours))
+    assert main(["mirror", "sync"]) == 4
+    told = "error: 1 of 3 releases not there as locked; `glue-pkgmgr publish` brings what is our own\n"
+    assert capsys.readouterr().err.endswith(told)
+    assert main(["mirror", "verify"]) == 3
+    assert capsys.readouterr().err.endswith("see publish, mirror sync\n")
+
+
 def test_verify_ends_with_3_for_any_deviation(project, capsys):
     assert main(["mirror", "verify"]) == 0
     project.report = UNLOCKED

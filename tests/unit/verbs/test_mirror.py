@@ -174,6 +174,14 @@ def test_our_own_releases_are_never_copied_from_the_store() -> None:
         require_complete(report.entries, APPROVED)
 
 
+def test_what_lacks_our_own_releases_and_others_is_told_both_verbs() -> None:
+    report = World(remote_with(), places=OURS).verify(
+        lock(pin("a==1.0", "a"), pin("ours==1.0", "b", internal=True))
+    )
+    with pytest.raises(NotInstallable, match="run `glue-pkgmgr publish`, then `glue-pkgmgr mirror sync`:"):
+        require_complete(report.entries, APPROVED)
+
+
 def test_a_release_built_from_an_sdist_is_built_not_copied() -> None:
     sdist = LockedFile(filename="a-1.0.tar.gz", sha256="5" * 64)
     locked = lock(replace(pin("a==1.0", "a"), built_from=sdist))
