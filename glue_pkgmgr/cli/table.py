@@ -41,11 +41,22 @@ def terminal_lines(
     for row, kept in zip(rows, cells, strict=True):
         if any(kept):
             yield from _row(names, kept, widths, paint)
-        for n in used:
-            if row[n] and not fits(row[n]):
-                name = "" if n in shown else f"{columns[n]}  "
-                yield " " * _BELOW + name + row[n]
+        long = [n for n in used if row[n] and not fits(row[n])]
+        yield from _below([("" if n in shown else f"{columns[n]}  ") + row[n] for n in long], width)
     yield ""
+
+
+def _below(cells: Sequence[str], width: int) -> Iterator[str]:
+    """Yield the lines below a row: its long cells, several in a line where they fit."""
+    line = ""
+    for cell in cells:
+        joined = f"{line}{_GAP}{cell}"
+        if line and _length(joined) > width:
+            yield line
+            joined = " " * _BELOW + cell
+        line = joined
+    if line:
+        yield line
 
 
 def _longest_word(columns: Sequence[str], rows: Sequence[Sequence[str]], used: Sequence[int], width: int) -> int:

@@ -88,6 +88,20 @@ def test_what_is_too_long_comes_below_its_row_with_the_name_of_a_column_that_is_
     assert lines[11] == " job             taxi"
 
 
+def test_long_cells_below_a_row_share_a_line_where_they_fit(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    told, stdout, _ = output(stdout=Terminal())
+    rows = [("remove", "Key", "AWS::KMS::Key"), ("remove", "r" * 26, "t" * 26), ("remove", "R" * 33, "T" * 33)]
+    told.result({}, Table(("what", "resource", "type"), rows))
+    assert stdout.getvalue().splitlines()[4:-1] == [
+        " remove",
+        f"   {'r' * 26}   {'t' * 26}",
+        " remove",
+        f"   {'R' * 33}",
+        f"   {'T' * 33}",
+    ]
+
+
 @pytest.mark.parametrize("variable", ["NO_COLOR", None])
 def test_colour_only_on_a_terminal_that_wants_it(monkeypatch, variable):
     monkeypatch.setenv("TERM", "xterm")
