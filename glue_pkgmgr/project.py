@@ -730,7 +730,7 @@ class Project:
 
         self._every_lock()
         if isinstance(self.settings.records, Path):
-            self._warn(["a function keeps no folder: its launches are recorded in S3, below `staging` of the job"])
+            self._warn(["launches by a state machine are recorded in S3, below `staging` of the job"])
         return function_archive(project_files(self.settings))
 
     def _job(self, name: str | None) -> JobSettings:
