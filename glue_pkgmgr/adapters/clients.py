@@ -37,6 +37,10 @@ _ABSENT = frozenset(
     {"ResourceNotFoundException", "EntityNotFoundException", "NoSuchBucket", "NoSuchKey", "NotFound", "404"}
 )
 _THROTTLED = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown"})
+_FAILING = frozenset(
+    {"ServiceUnavailable", "ServiceUnavailableException", "InternalFailure", "InternalError"}
+    | {"InternalServerException", "InternalServiceException", "500", "502", "503", "504"}
+)
 _NO_CAPACITY = frozenset(
     {
         "ConcurrentRunsExceededException",
@@ -239,6 +243,7 @@ _ADVICE = (
         "AWS does not know these credentials: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE",
     ),
     (_THROTTLED, "AWS asks for fewer calls: try again in a minute"),
+    (_FAILING, "AWS itself fails: try again in some minutes"),
 )
 
 
@@ -254,7 +259,10 @@ def _place(response: Mapping[str, Any]) -> str:
     lacking = response.get("resourceType")
     if lacking not in ("domain", "repository"):
         return ""
-    return f"; check the {lacking}, and owner and region, under [codeartifact] in the settings"
+    return (
+        f"; check the {lacking}, and owner and region, under [codeartifact] in the settings; where it was never "
+        "made, `glue-pkgmgr stack deploy` does, on one machine `glue-pkgmgr local up`"
+    )
 
 
 def _no_answer(failed: str, error: Exception) -> GluePkgmgrError:

@@ -270,7 +270,11 @@ def _job_check(
         found = definition(job.name)
         wanted = job.bundle.runtime.version
         if found is None:
-            return Verdict(Health.WRONG, f"no Glue job {job.name!r}", "create it; in the stand-in: `local up`")
+            return Verdict(
+                Health.WRONG,
+                f"no Glue job {job.name!r}",
+                "`glue-pkgmgr launch --fix` creates it; in the stand-in `local up`, too",
+            )
         if found.get("GlueVersion") != wanted:
             return Verdict(
                 Health.WRONG,

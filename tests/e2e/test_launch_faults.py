@@ -48,7 +48,10 @@ ROWS = {
     # Before the start
     "job unreadable": Row(rules=("glue:GetJob=403",), status=6, told="glue:GetJob", runs=0),
     "every call but the first fails": Row(
-        rules=("glue:GetJobRuns=ok", "all=503"), status=6, told="could not read Glue job", runs=0
+        rules=("glue:GetJobRuns=ok", "all=503"),
+        status=6,
+        told="AWS itself fails: try again in some minutes",
+        runs=0,
     ),
     "repository throttled": Row(
         rules=("codeartifact:ListPackageVersions=429*1", *SUCCEEDS), status=0, told="SUCCEEDED"
