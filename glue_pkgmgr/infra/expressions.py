@@ -77,7 +77,8 @@ def explained(made: Json, **findings: str) -> Json:
 
 def lasting(made: Json, *, keep: bool) -> Json:
     """Return `made`, which holds data: kept if a change would replace it, and with `keep` when the stack goes."""
-    policies = {"DeletionPolicy": "Retain" if keep else "Delete", "UpdateReplacePolicy": "Retain"}
+    # Not plain `Retain`, by which a creation that fails leaves what is in the way of the next one.
+    policies = {"DeletionPolicy": "RetainExceptOnCreate" if keep else "Delete", "UpdateReplacePolicy": "Retain"}
     return {"Type": made["Type"], **policies, **{k: v for k, v in made.items() if k != "Type"}}
 
 

@@ -309,7 +309,7 @@ def test_every_log_group_is_encrypted_and_forgets():
 
 
 def test_what_holds_data_outlives_a_change_and_with_keep_the_stack():
-    for stack, end in (("", "Delete"), ('when-destroyed = "keep"', "Retain")):
+    for stack, end in (("", "Delete"), ('when-destroyed = "keep"', "RetainExceptOnCreate")):
         found = {
             one["Type"]: (one["DeletionPolicy"], one["UpdateReplacePolicy"])
             for one in made(stack)["Resources"].values()
