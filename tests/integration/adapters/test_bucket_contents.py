@@ -1,4 +1,4 @@
-"""Buckets are emptied of every version of every object before they are removed: on the S3 of moto, which has some."""
+"""Buckets are emptied of every version of every object before they are removed: on moto's S3, which has some."""
 
 from __future__ import annotations
 
