@@ -208,23 +208,38 @@ def _here(sid: str, actions: Sequence[str], resources: Sequence[Any]) -> Json:
     return allow(sid, actions, resources, principal={"AWS": ACCOUNT})
 
 
+def _through_gateway(sid: str, actions: Sequence[str], resources: Sequence[Any]) -> Json:
+    """Return a statement of the policy of a gateway endpoint, which says the same in other words.
+
+    Source: AWS PrivateLink Guide, "Principals for gateway endpoints": there the ARN of an account is its root user
+    alone, which would shut out every role.
+    """
+    here = {"StringEquals": {"aws:PrincipalAccount": ref("AWS::AccountId")}}
+    return allow(sid, actions, resources, here, principal="*")
+
+
 def _s3_statements(plan: StackPlan) -> list[Json]:
     buckets = plan.buckets
     if not buckets:
-        return [_here("NoBucket", ["s3:ListBucket"], [s3_arn("no-bucket-is-named-in-the-settings")])]
+        nothing = [s3_arn("no-bucket-is-named-in-the-settings")]
+        return [_through_gateway("NoBucket", ["s3:ListBucket"], nothing)]
     elsewhere = sorted({job.scripts for job in plan.jobs if job.scripts.partition("/")[0] not in buckets})
-    return [
-        _here("Buckets", ["s3:ListBucket", "s3:GetBucketLocation"], [s3_arn(bucket) for bucket in buckets]),
-        _here("Objects", OBJECTS, [s3_arn(f"{bucket}/*") for bucket in buckets]),
-        *([_here("Scripts", ["s3:GetObject"], [s3_arn(script) for script in elsewhere])] if elsewhere else []),
+    whole, objects = ([s3_arn(f"{bucket}{rest}") for bucket in buckets] for rest in ("", "/*"))
+    statements = [
+        _through_gateway("Buckets", ["s3:ListBucket", "s3:GetBucketLocation"], whole),
+        _through_gateway("Objects", OBJECTS, objects),
     ]
+    if elsewhere:
+        scripts = [s3_arn(script) for script in elsewhere]
+        statements.append(_through_gateway("Scripts", ["s3:GetObject"], scripts))
+    return statements
 
 
 def _interfaces(plan: StackPlan) -> list[tuple[str, str, list[Json]]]:
     """Return the interface endpoints: name in the template, service, statements of the policy."""
     approved = repository_arn(plan, plan.repository)
     # Roles say which jobs, tables and logs.
-    reading = ["glue:GetConnection", "glue:GetJobBookmark", "glue:GetSecurityConfiguration"]
+    reading = ["glue:GetConnection", "glue:GetJobBookmark"]
     return [
         (
             "CodeArtifactApi",
@@ -247,6 +262,8 @@ def _interfaces(plan: StackPlan) -> list[tuple[str, str, list[Json]]]:
             [
                 _here("Runs", [*START, *WATCH, *STOP], [arn("glue", "job/*")]),
                 _here("Catalogue", [*CATALOG, *reading], [arn("glue", "*")]),
+                # It knows no resources, so no ARN is the one that is asked for.
+                _here("Encryption", ["glue:GetSecurityConfiguration"], ["*"]),
             ],
         ),
         (

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -159,6 +160,52 @@ def test_every_service_that_a_run_calls_has_an_endpoint_with_a_policy_of_its_own
     assert all(endpoint["PolicyDocument"]["Statement"] for endpoint in endpoints.values())
     interfaces = [e for e in endpoints.values() if e["VpcEndpointType"] == "Interface"]
     assert all(endpoint["PrivateDnsEnabled"] for endpoint in interfaces)
+
+
+def test_a_gateway_endpoint_admits_the_roles_of_the_account_and_not_its_root_user(template):
+    endpoints = resources(template, "AWS::EC2::VPCEndpoint")
+    gateways = {name for name, one in endpoints.items() if one["VpcEndpointType"] == "Gateway"}
+    for name, statement in statements(template):
+        if name in gateways:
+            assert statement["Principal"] == "*"
+            assert statement["Condition"] == {"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_what_is_called_from_the_network_is_admitted_by_an_endpoint():
+    template = made()
+    endpoints = resources(template, "AWS::EC2::VPCEndpoint")
+    admitted = [(action, r) for n, s in statements(template) if n in endpoints for action, r in asked(s)]
+    services = {action.partition(":")[0] for action, _ in admitted}
+    inside = {"PolicyOfLaunching", "PolicyOfEveryRun", "FunctionRole", "RoleTaxiJob"}
+    assert inside <= template["Resources"].keys()
+    needed = {
+        (action, where)
+        for name, s in statements(template)
+        if name in inside and s["Effect"] == "Allow" and "Principal" not in s
+        for action, where in asked(s)
+        # Lambda itself writes what a function prints.
+        if action.partition(":")[0] in services and where != "FunctionLog"
+    }
+    assert len(needed) > 40
+    refused = [
+        (action, where)
+        for action, where in needed
+        if not any(action == one and fnmatchcase(where, pattern) for one, pattern in admitted)
+    ]
+    assert refused == []
+
+
+def asked(statement: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give each action of a statement with each of its resources, as text."""
+    for action in statement["Action"]:
+        for where in statement["Resource"]:
+            match where:
+                case {"Fn::Sub": text}:
+                    yield action, text
+                case {"Fn::GetAtt": [name, _]}:
+                    yield action, name
+                case str():
+                    yield action, where
 
 
 def test_no_action_is_a_wildcard(template):
