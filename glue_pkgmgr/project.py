@@ -745,13 +745,20 @@ class Project:
         """Return the CloudFormation template of the infrastructure that the settings describe, for `json.dumps`.
 
         `region` is one of `[stack] regions`, by default the first. The same settings and job scripts give the same
-        template; nothing is contacted.
+        template; nothing is contacted. That a region is not known to have CodeArtifact is told as progress.
 
         Raises: SettingsError.
         """
+        from glue_pkgmgr.adapters.clients import known_regions
         from glue_pkgmgr.infra.stack import template
 
-        return template(verbs.stack_plan.stack_plan(self.settings, region))
+        plan = verbs.stack_plan.stack_plan(self.settings, region)
+        if plan.region not in known_regions("codeartifact"):
+            self._progress(
+                f"CodeArtifact is not known to be in {plan.region}, and without it AWS refuses this stack; ask "
+                "AWS, or name another region under [stack] regions"
+            )
+        return template(plan)
 
     def stack_diff(
         self,

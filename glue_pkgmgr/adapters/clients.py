@@ -172,6 +172,15 @@ class Clients:
         return core
 
 
+def known_regions(service: str) -> frozenset[str]:
+    """Return the regions of every public partition that botocore knows `service` in; nothing is contacted."""
+    import botocore.session
+
+    core = botocore.session.Session()
+    partitions = core.get_available_partitions()
+    return frozenset(region for one in partitions for region in core.get_available_regions(service, one))
+
+
 @contextmanager
 def aws_errors(failed: str, *, needs: str = "") -> Iterator[None]:
     """Turn botocore's exceptions in the block into ours, in one sentence.

@@ -33,3 +33,22 @@ def test_another_region_is_one_of_the_settings(config, capsys):
     assert "staging-eu-west-1" in capsys.readouterr().out
     assert main(["--config", config, "stack", "synth", "--region", "eu-north-1"]) == 2
     assert "no stack in eu-north-1 by the settings; known: us-east-1, eu-west-1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("region", "doubted"),
+    [
+        ("us-east-1", False),
+        ("eu-south-1", False),
+        ("eu-south-2", True),
+        ("cn-north-1", True),
+        ("us-gov-west-1", True),
+    ],
+)
+def test_a_region_that_is_not_known_to_have_codeartifact_is_told(tmp_path, capsys, region, doubted):
+    path = tmp_path / "glue-pkgmgr.toml"
+    path.write_text(SETTINGS.format(region=region, stack="", codeartifact="", policy=""))
+    assert main(["--config", str(path), "stack", "synth"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out) == made(region=region)
+    assert (f"CodeArtifact is not known to be in {region}" in told.err) is doubted
