@@ -57,6 +57,11 @@ def handled(message: str, code: str) -> str:
             "The bucket you tried to delete is not empty",
         ),
         (handled("Invalid\n request", "InvalidRequest"), Kind.OTHER, "Invalid request"),
+        (
+            handled("The CIDR '10.0.0.0/8' is invalid. (Service: Ec2, Status Code: 400)", "InvalidRequest"),
+            Kind.OTHER,
+            "The CIDR '10.0.0.0/8' is invalid",
+        ),
         ("", Kind.OTHER, "no reason given"),
         ("API: s3:PutBucketPolicy Access Denied", Kind.DENIED, "API: s3:PutBucketPolicy Access Denied"),
         (

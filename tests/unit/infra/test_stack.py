@@ -355,6 +355,56 @@ def test_every_log_group_is_encrypted_and_forgets():
     ]
 
 
+def test_what_happens_in_the_network_that_is_made_is_logged():
+    template = made()
+    (flow,) = resources(template, "AWS::EC2::FlowLog").values()
+    assert (flow["ResourceId"], flow["TrafficType"]) == ({"Ref": "Vpc"}, "ALL")
+    group = template["Resources"][flow["LogGroupName"]["Ref"]]
+    assert (group["Type"], group["Properties"]["LogGroupName"]) == ("AWS::Logs::LogGroup", "/glue-pkgmgr/flow")
+    (writing, _) = (s for n, s in statements(template) if n == "RoleFlowLogs" and "Sid" in s)
+    assert writing["Resource"] == [
+        {"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/glue-pkgmgr/flow:*"}
+    ]
+
+
+def test_access_logs_lie_in_a_bucket_that_s3_alone_writes_and_that_forgets():
+    template = made("log-days = 90")
+    logs = resources(template, "AWS::S3::Bucket")["AccessLogs"]
+    assert [rule["ExpirationInDays"] for rule in logs["LifecycleConfiguration"]["Rules"]] == [90]
+    (writing,) = (s for n, s in statements(template) if n == "AccessLogsPolicy" and s["Effect"] == "Allow")
+    assert writing["Principal"] == {"Service": "logging.s3.amazonaws.com"}
+    assert writing["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_no_record_expires_and_what_was_overwritten_stays_for_a_year_at_least():
+    for days, kept in ((90, 365), (1096, 1096)):
+        template = made(f"log-days = {days}")
+        rules = resources(template, "AWS::S3::Bucket")["BucketAudit"]["LifecycleConfiguration"]["Rules"]
+        (rule,) = (r for r in rules if r.get("Prefix") == "records/")
+        assert "ExpirationInDays" not in rule
+        assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": kept}
+
+
+def test_failed_runs_failed_executions_and_changed_packages_are_told():
+    template = made('notify = ["ops@example.com"]')
+    rules = resources(template, "AWS::Events::Rule")
+    assert all(rule["Targets"] == [{"Arn": {"Ref": "Notices"}, "Id": "notices"}] for rule in rules.values())
+    assert {name: rule["EventPattern"]["detail"] for name, rule in rules.items()} == {
+        "PackageChanges": {"domainName": ["acme"], "repositoryName": ["approved"]},
+        "FailedRuns": {"jobName": ["taxi-job", "tolls-job"], "state": ["FAILED", "TIMEOUT"]},
+    }
+    alarms = resources(template, "AWS::CloudWatch::Alarm")
+    assert all(one["AlarmActions"] == [{"Ref": "Notices"}] for one in alarms.values())
+    assert {
+        name: (one["Namespace"], one["MetricName"], one["Dimensions"][0]["Value"]) for name, one in alarms.items()
+    } == {
+        "FailedRunsAlarm": ("AWS/Events", "TriggeredRules", rules["FailedRuns"]["Name"]),
+        "FailedWorkflowsAlarm": ("AWS/States", "ExecutionsFailed", {"Ref": "StateMachine"}),
+    }
+    (address,) = resources(template, "AWS::SNS::Subscription").values()
+    assert (address["Endpoint"], address["TopicArn"]) == ("ops@example.com", {"Ref": "Notices"})
+
+
 def test_what_holds_data_outlives_a_change_and_with_keep_the_stack():
     for stack, end in (("", "Delete"), ('when-destroyed = "keep"', "RetainExceptOnCreate")):
         found = {
@@ -497,6 +547,7 @@ def test_a_workflow_logs_no_data_and_is_traced():
     machine = resources(made(), "AWS::StepFunctions::StateMachine")["StateMachine"]
     assert machine["LoggingConfiguration"]["IncludeExecutionData"] is False
     assert machine["TracingConfiguration"] == {"Enabled": True}
+    assert resources(made(), "AWS::Lambda::Function")["Function"]["TracingConfig"] == {"Mode": "Active"}
 
 
 def test_words_of_different_texts_differ():
