@@ -7,13 +7,19 @@ them: then the history holds a token, and nothing is checked before the run.
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any
 
 State = dict[str, Any]
 
 POLL_SECONDS = 30
-"""Between two looks at a run: a look costs two state transitions and one short call."""
+"""Between two looks at a run, at least: a look costs two state transitions and one short call."""
+
+_EVENTS_OF_A_LOOK = 9  # three of its states are entered and left, and the call is scheduled, begun and ended
+# Source: Step Functions Developer Guide, "Quotas related to state machine executions": an execution fails at its
+# 25,000th event. The rest is for launching, and for calls that are made again.
+_MOST_EVENTS = 20_000
 
 _GLUE_ITSELF = timedelta(minutes=30)  # that a run may wait, start, and be stopped in, beside its own time-out
 _FINAL = ["SettingsError", "NotApproved", "NotInstallable"]
@@ -43,8 +49,9 @@ def definition(
 
     `function` names the function made of `functions.launch`, by name or ARN. `job` is launched where an execution
     names none, a key of the settings; `timeout` is the longest of all jobs; `retries` is how often a run that
-    failed without having begun its script is started again. The input is that of `core.workflow.WorkflowInput`,
-    such as `{"pythonmodules": "boto3,glueutils==0.2.0"}`.
+    failed without having begun its script is started again. A run is looked at every `poll_seconds`, less often
+    the longer it may take: a history has a largest size. The input is that of `core.workflow.WorkflowInput`, such
+    as `{"pythonmodules": "boto3,glueutils==0.2.0"}`.
 
     Where it fails, its error is the name of one of ours, and its cause a sentence.
     """
@@ -71,12 +78,14 @@ def definition(
         }
 
     launch = {"job": job, "execution.$": "$$.Execution.Id", "input.$": "$.input", "attempt.$": "$.attempt"}
+    seconds = _whole(timeout + _GLUE_ITSELF) * (retries + 1)
+    pause = max(poll_seconds, math.ceil(seconds * _EVENTS_OF_A_LOOK / _MOST_EVENTS))
     look = {"job.$": "$.launched.told.job", "run.$": "$.launched.told.run"}
     states: State = {
         "Begin": {"Type": "Pass", "Parameters": {"input.$": "$", "attempt": 1}, "Next": "Launch"},
         # In one step: no token is ever data of a state.
         "Launch": call("launch", launch, "launched", "Wait"),
-        "Wait": {"Type": "Wait", "Seconds": poll_seconds, "Next": "Look"},
+        "Wait": {"Type": "Wait", "Seconds": pause, "Next": "Look"},
         "Look": call("look", look, "seen", "Ended?"),
         "Ended?": {
             "Type": "Choice",
@@ -117,7 +126,7 @@ def definition(
     return {
         "Comment": "Runs Glue jobs with approved packages; no token is in its history.",
         "StartAt": "Begin",
-        "TimeoutSeconds": _whole(timeout + _GLUE_ITSELF) * (retries + 1),
+        "TimeoutSeconds": seconds,
         "States": states,
     }
 

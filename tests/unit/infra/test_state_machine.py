@@ -100,6 +100,14 @@ def test_a_run_is_only_started_again_as_often_as_asked_for() -> None:
     assert (most(0), most(1), most(3)) == (0, 1, 3)
 
 
+@pytest.mark.parametrize(("minutes", "pause"), [(1, 30), (480, 30), (24 * 60, 80), (7 * 24 * 60, 546)])
+def test_the_history_of_the_longest_execution_stays_below_its_limit(minutes: int, pause: int) -> None:
+    machine = definition("taxi", "f", timeout=timedelta(minutes=minutes))
+    assert machine["States"]["Wait"]["Seconds"] == pause
+    # Entered and left: Wait, Look, Ended?; scheduled, begun, ended: the call.
+    assert machine["TimeoutSeconds"] / pause * 9 < 25_000
+
+
 def test_another_partition_has_other_resources() -> None:
     china = definition("taxi", "f", timeout=HOUR, partition="aws-cn")["States"]["Launch"]
     assert china["Resource"] == "arn:aws-cn:states:::lambda:invoke"
