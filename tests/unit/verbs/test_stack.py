@@ -286,6 +286,14 @@ def test_a_stack_that_was_never_made_is_removed_and_made_anew(world: World) -> N
     assert world.service.proposals[0].creates
 
 
+def test_a_stack_that_was_only_looked_at_is_created(world: World) -> None:
+    world.service.stack = stack("REVIEW_IN_PROGRESS")
+    world.service.others = True
+    assert world.stacks.deploy(WANTED, anything) is not None
+    assert world.service.proposals[0].creates
+    assert "delete" not in world.service.calls
+
+
 def test_a_rollback_that_failed_is_continued_before_anything_else(world: World) -> None:
     world.service.stack = stack("UPDATE_ROLLBACK_FAILED")
     world.service.states["continue"] = ["UPDATE_ROLLBACK_COMPLETE"]
