@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -11,8 +12,6 @@ from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
 from glue_pkgmgr.adapters.bucket_contents import BucketContents
-
-BUCKET = "versioned"
 
 
 @pytest.fixture
@@ -31,28 +30,34 @@ def s3() -> Iterator[Any]:
         server.stop()
 
 
-def fill(s3: Any) -> None:
+@pytest.fixture
+def bucket() -> str:
+    """Return the name of a bucket of this test alone: every server of moto in a process has the same ones."""
+    return f"versioned-{uuid4()}"
+
+
+def fill(s3: Any, bucket: str) -> None:
     """Make a bucket that holds two versions of each of three objects, one of them deleted."""
-    s3.create_bucket(Bucket=BUCKET)
-    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     for key in ("a", "b/ä ö.txt", "deleted"):
         for content in (b"1", b"2"):
-            s3.put_object(Bucket=BUCKET, Key=key, Body=content)
-    s3.delete_object(Bucket=BUCKET, Key="deleted")
+            s3.put_object(Bucket=bucket, Key=key, Body=content)
+    s3.delete_object(Bucket=bucket, Key="deleted")
 
 
-def test_versions_and_what_marks_a_deleted_object_are_counted(s3: Any) -> None:
+def test_versions_and_what_marks_a_deleted_object_are_counted(s3: Any, bucket: str) -> None:
     contents = BucketContents(s3)
-    assert contents.count(BUCKET, 100) is None
-    fill(s3)
-    assert contents.count(BUCKET, 100) == 7
-    assert contents.count(BUCKET, 3) == 3
+    assert contents.count(bucket, 100) is None
+    fill(s3, bucket)
+    assert contents.count(bucket, 100) == 7
+    assert contents.count(bucket, 3) == 3
 
 
-def test_an_emptied_bucket_can_be_removed(s3: Any) -> None:
-    fill(s3)
+def test_an_emptied_bucket_can_be_removed(s3: Any, bucket: str) -> None:
+    fill(s3, bucket)
     with pytest.raises(ClientError, match="BucketNotEmpty"):
-        s3.delete_bucket(Bucket=BUCKET)
-    BucketContents(s3).empty(BUCKET)
-    s3.delete_bucket(Bucket=BUCKET)
-    assert s3.list_buckets()["Buckets"] == []
+        s3.delete_bucket(Bucket=bucket)
+    BucketContents(s3).empty(bucket)
+    s3.delete_bucket(Bucket=bucket)
+    assert bucket not in {one["Name"] for one in s3.list_buckets()["Buckets"]}
