@@ -28,6 +28,13 @@ _PARSED = _RESERVED - {"--debug", "--mode", "--endpoint"} | {
     "--job-bookmark-option",
     "--job-bookmark-to",
 }
+_NOT_GIVEN = {
+    **dict.fromkeys(_OURS, "is decided by the lock; change the bundle or use --modules"),
+    **dict.fromkeys(_RESERVED, "is reserved by Glue and cannot be set"),
+    LAUNCH_ID: "is set by the launch; give the id as --launch-id",
+    # Glue takes it from a run, too: whoever may launch a job would choose what runs as it.
+    "--scriptLocation": "would run another script than the job's; change `script` of the job instead",
+}
 _HIDDEN = re.compile(rf"(?:^|\s)({'|'.join(sorted(_RESERVED | _OURS | {LAUNCH_ID}))})(?:=|\s|$)")
 _UNSPEAKABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -72,12 +79,8 @@ def run_arguments(given: Mapping[str, str], modules: ModuleArguments, launch: st
 
 
 def _name_fault(name: str, key: str) -> str:
-    if key in _OURS:
-        return f"argument {key} is decided by the lock; change the bundle or use --modules"
-    if key == LAUNCH_ID:
-        return f"argument {key} is set by the launch; give the id as --launch-id"
-    if key in _RESERVED:
-        return f"argument {key} is reserved by Glue and cannot be set"
+    if why := _NOT_GIVEN.get(key):
+        return f"argument {key} {why}"
     if not _NAME.fullmatch(key):
         return f"{name!r} cannot be the name of a job argument: a letter, then letters, digits and '_.:-'"
     if taken := sorted(known for known in _PARSED if known.startswith(key) and known != key):

@@ -283,8 +283,9 @@ def job_statements(plan: StackPlan, role: str) -> list[Json]:
             allow("ListData", ["s3:GetBucketLocation", "s3:ListBucket"], _arns(buckets)),
             allow("WorkOnData", OBJECTS, _arns(buckets, "/*")),
         ]
-        ours = [*staged, *([s3_arn(plan.records.below("*"))] if plan.records else [])]
-        # Data may lie in the bucket in which scripts and wheels are staged: a job must not write those.
+        ours = [*_staged(plan, "*"), *([s3_arn(plan.records.below("*"))] if plan.records else [])]
+        # Data may lie in a bucket in which scripts, wheels or the function are staged: a job must not write those,
+        # nor those of other jobs.
         statements.append(
             deny("LeaveStagedAlone", ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"], ours)
         )

@@ -43,6 +43,11 @@ def test_reserved_names_are_refused(name: str) -> None:
         run_arguments({name: "x"}, NONE)
 
 
+def test_a_launch_runs_no_other_script_than_the_jobs() -> None:
+    with pytest.raises(SettingsError, match="--scriptLocation would run another script than the job's"):
+        run_arguments({"scriptLocation": "s3://data/mine.py"}, NONE)
+
+
 @pytest.mark.parametrize("name", ["", "--", "-x", "---x", "a b", "a=b", "a\n", "é", "1st", "a,b"])
 def test_names_that_glue_could_not_read_are_refused(name: str) -> None:
     with pytest.raises(SettingsError, match="cannot be the name of a job argument"):

@@ -13,6 +13,7 @@ import pytest
 
 from glue_pkgmgr.errors import SettingsError
 from glue_pkgmgr.infra.expressions import word
+from glue_pkgmgr.infra.roles import job_statements
 from glue_pkgmgr.infra.stack import LARGEST_BODY, template_text
 from glue_pkgmgr.infra.stack import template as template_of
 from tests.unit.infra.plans import made, plan
@@ -586,3 +587,12 @@ def resolved(value: Any) -> Any:
         case list():
             return [resolved(part) for part in value]
     return value
+
+
+def test_a_job_writes_nothing_that_another_job_runs():
+    made = plan()
+    staged = {job.staging.below("*") for job in made.jobs}
+    for job in (job for job in made.jobs if job.data):
+        (denied,) = [one for one in job_statements(made, job.role) if one.get("Sid") == "LeaveStagedAlone"]
+        told = json.dumps(denied["Resource"])
+        assert all(place in told for place in staged), told

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 from packaging.version import Version
@@ -472,6 +473,8 @@ def test_the_first_error_keeps_the_rest_from_beginning() -> None:
 
     def work(number: int) -> None:
         begun.append(number)
+        if number:
+            Event().wait(0.05)  # all of them would take a quarter of a minute
         raise RemoteError("no")
 
     with pytest.raises(RemoteError):
