@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from glue_pkgmgr.core.release_checks import Finding as ReleaseFinding
     from glue_pkgmgr.core.release_checks import ReleaseRules
     from glue_pkgmgr.core.stack_change import StackChange
-    from glue_pkgmgr.infra.plan import Place
+    from glue_pkgmgr.infra.plan import Place, StackPlan
     from glue_pkgmgr.local.lifecycle import StandInStatus
     from glue_pkgmgr.local.state import StandIn
     from glue_pkgmgr.ports import Clock, Progress
@@ -749,8 +748,12 @@ class Project:
 
         Raises: SettingsError.
         """
-        from glue_pkgmgr.adapters.clients import known_regions
         from glue_pkgmgr.infra.stack import template
+
+        return template(self._stack_plan(region))
+
+    def _stack_plan(self, region: str | None) -> StackPlan:
+        from glue_pkgmgr.adapters.clients import known_regions
 
         plan = verbs.stack_plan.stack_plan(self.settings, region)
         if plan.region not in known_regions("codeartifact"):
@@ -758,7 +761,7 @@ class Project:
                 f"CodeArtifact is not known to be in {plan.region}, and without it AWS refuses this stack; ask "
                 "AWS, or name another region under [stack] regions"
             )
-        return template(plan)
+        return plan
 
     def stack_diff(
         self,
@@ -809,15 +812,17 @@ class Project:
     def _wanted_stack(
         self, template: str | None, name: str | None, region: str | None, staging: str | None
     ) -> WantedStack:
+        from glue_pkgmgr.infra.stack import template_text
+
         name = name or self.settings.stack.name
         if template:
             return verbs.stack.WantedStack(name=name, template=template, staging=staging)
         verbs.stack_plan.require_account(self.settings, self._wiring.account(), name)
-        plan = verbs.stack_plan.stack_plan(self.settings, region)
+        plan = self._stack_plan(region)
         return verbs.stack.WantedStack(
             name=name,
             tags=self.settings.stack.tags,
-            template=json.dumps(self.stack_template(region), separators=(",", ":")),
+            template=template_text(plan, compact=True),
             staging=staging,
             contents=verbs.stack_plan.scripts(plan, self.settings),
             samples=verbs.stack_plan.sample_data(plan, self.settings),
@@ -836,7 +841,7 @@ class Project:
             self._progress(f"the workflow stays as it is, as its function cannot be made: {e}")
             return None
         name = f"{made.sha256}.zip"
-        url = f"s3://{archive.bucket}/{archive.prefix}{name}"
+        url = f"s3://{archive.below(name)}"
         return verbs.stack.LateObject(parameter=FUNCTION_ARCHIVE, value=name, url=url, content=made.content)
 
     # --- the stand-in for AWS on this machine; its folder is by default `.glue-pkgmgr/local` beside the settings
